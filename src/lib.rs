@@ -1,0 +1,7 @@
+//! `cosigner`, a threshold remote signer for CometBFT validators.
+//!
+//! A signature travels through the rooms in this order: `validator` receives the request, `privval`
+//! turns it into checked fields, `signing` coordinates it, `watermark` rules on it at every member,
+//! `frost` makes the shares, `peer` carries them. `node` puts the rooms together.
+
+pub mod types;

@@ -1,0 +1,3 @@
+//! The `cosigner` binary: everything is in the library.
+
+fn main() {}

@@ -1,0 +1,24 @@
+//! The validator's protocol: messages to checked fields, canonical sign bytes, framing, SecretConnection.
+
+mod canonical;
+mod fields;
+mod framing;
+mod reply;
+mod request;
+pub mod secret_connection;
+mod wire;
+
+pub use canonical::{CanonicalError, extension_sign_bytes, parse_sign_bytes, sign_bytes};
+pub use fields::{BlockId, Fields, Hash, Kind, Likeness, Proposal, Vote, VoteKind};
+pub use framing::{FramingError, MAX_REQUEST_BYTES, MessageReader, write_message};
+pub use reply::{Echo, Reply, ReplyError, ReplyKind, SignedReply};
+pub use request::{InvalidRequest, Request, RequestError, SignRequest, parse};
+
+/// The messages of `proto/privval.proto`, as decoded and not yet checked.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/cosigner.privval.rs"));
+}
+
+#[cfg(test)]
+mod fixtures;

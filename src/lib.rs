@@ -4,5 +4,6 @@
 //! turns it into checked fields, `signing` coordinates it, `watermark` rules on it at every member,
 //! `frost` makes the shares, `peer` carries them. `node` puts the rooms together.
 
+pub mod frost;
 pub mod privval;
 pub mod types;

@@ -7,3 +7,4 @@
 pub mod frost;
 pub mod privval;
 pub mod types;
+pub mod watermark;

@@ -1,0 +1,30 @@
+//! The double-sign rule, and the file that remembers it.
+//!
+//! [`decide`] rules: a pure function of what is recorded, what is asked and the time. The
+//! [`WatermarkFile`] records: what it holds is on disk before anything is released for it, and the
+//! [`Watermarked`] receipt, which nothing else can make, says so (I3). Signatures are not kept here.
+
+mod denial;
+mod disk;
+mod fault;
+mod file;
+#[cfg(test)]
+mod file_tests;
+mod import;
+mod look;
+mod make;
+mod rule;
+#[cfg(test)]
+mod rule_tests;
+mod slot;
+#[cfg(test)]
+mod slot_tests;
+
+pub use denial::Denial;
+pub use disk::{FileDisk, SlotDisk};
+pub use fault::{Fault, FileError};
+pub use file::{WatermarkFile, Watermarked};
+pub use import::{ImportError, from_cometbft_state};
+pub use look::{list, peek};
+pub use rule::{Decision, MAX_CREDIT, Mark, Record, decide};
+pub use slot::{SLOT_BYTES, Stored};

@@ -1,0 +1,357 @@
+//! The rule as truth tables, and over random requests.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::rule::MAX_CREDIT;
+use super::{Decision, Denial, Mark, Record, decide};
+use crate::privval::{BlockId, Fields, Kind, Proposal, Vote, VoteKind, sign_bytes};
+use crate::types::{ChainId, Height, Hrs, Round, Step, Timestamp, UnixMillis};
+
+const KINDS: [Kind; 3] = [Kind::Proposal, Kind::Prevote, Kind::Precommit];
+const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+fn chain() -> ChainId {
+    ChainId::new("test-chain-1").unwrap()
+}
+
+fn height(number: i64) -> Height {
+    Height::new(number).unwrap()
+}
+
+fn round(number: i32) -> Round {
+    Round::new(number).unwrap()
+}
+
+fn block(byte: u8) -> BlockId {
+    BlockId { hash: Some([byte; 32]), parts_total: 7, parts_hash: Some([0xbb; 32]) }
+}
+
+fn fields(kind: Kind, h: i64, r: i32, block_id: Option<BlockId>) -> Fields {
+    let (height, round, timestamp) = (height(h), round(r), Timestamp::new(100, 6).unwrap());
+    let vote = |kind| Vote { kind, height, round, block_id: block_id.clone(), timestamp };
+    match kind {
+        Kind::Prevote => Fields::Vote(vote(VoteKind::Prevote)),
+        Kind::Precommit => Fields::Vote(vote(VoteKind::Precommit)),
+        Kind::Proposal => {
+            Fields::Proposal(Proposal { height, round, pol_round: -1, block_id, timestamp })
+        }
+    }
+}
+
+fn later(fields: &Fields) -> Fields {
+    fields.with_timestamp(Timestamp::new(100, 7).unwrap())
+}
+
+fn signed(fields: &Fields) -> Record {
+    Record::at_mark(Mark::signed(fields.clone()), NOW)
+}
+
+fn unknown(hrs: Hrs) -> Record {
+    Record::at_mark(Mark::bytes_unknown(hrs), NOW)
+}
+
+/// The word for what the rule said, and a check that it carries both sides.
+fn ruling(recorded: &Record, asked: &Fields) -> &'static str {
+    let last = recorded.hrs().unwrap();
+    let hrs = asked.hrs();
+    match decide(recorded, &chain(), asked, NOW) {
+        Ok(Decision::Advance(next)) => {
+            assert_eq!(next.mark(), Some(&Mark::signed(asked.clone())));
+            "advance"
+        }
+        Ok(Decision::Again) => "again",
+        Err(denial) => {
+            let expected = match &denial {
+                Denial::HeightRegression { .. } => {
+                    Denial::HeightRegression { asked: hrs.height, recorded: last.height }
+                }
+                Denial::RoundRegression { .. } => Denial::RoundRegression {
+                    height: hrs.height,
+                    asked: hrs.round,
+                    recorded: last.round,
+                },
+                Denial::StepRegression { .. } => Denial::StepRegression {
+                    height: hrs.height,
+                    round: hrs.round,
+                    asked: hrs.step,
+                    recorded: last.step,
+                },
+                Denial::ConflictingData { .. } => {
+                    let fields = recorded.mark().unwrap().fields().unwrap();
+                    Denial::ConflictingData { hrs, recorded: sign_bytes(&chain(), fields) }
+                }
+                Denial::BytesUnknown { .. } => Denial::BytesUnknown { hrs },
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(denial, expected);
+            denial.reason()
+        }
+    }
+}
+
+#[test]
+fn rules_on_every_pair_of_steps_at_every_relation_of_height_and_round() {
+    // By height lower, equal, higher; in each by round lower, equal, higher. "=" is looked up below.
+    const BY_HEIGHT_AND_ROUND: [[&str; 3]; 3] = [
+        ["height_regression", "height_regression", "height_regression"],
+        ["round_regression", "=", "advance"],
+        ["advance", "advance", "advance"],
+    ];
+    // By recorded step; in each by step asked: propose, prevote, precommit.
+    const BY_STEP: [[&str; 3]; 3] = [
+        ["again", "advance", "advance"],
+        ["step_regression", "again", "advance"],
+        ["step_regression", "step_regression", "again"],
+    ];
+    for (recorded_kind, by_step) in KINDS.into_iter().zip(BY_STEP) {
+        for (asked_kind, at_equal) in KINDS.into_iter().zip(by_step) {
+            for (h, by_round) in (9..).zip(BY_HEIGHT_AND_ROUND) {
+                for (r, word) in (4..).zip(by_round) {
+                    for content in [None, Some(block(0xaa))] {
+                        let last = fields(recorded_kind, 10, 5, content.clone());
+                        let asked = fields(asked_kind, h, r, content);
+                        let expected = if word == "=" { at_equal } else { word };
+                        let case = format!("{} after {}", asked.hrs(), last.hrs());
+                        assert_eq!(ruling(&signed(&last), &asked), expected, "{case}");
+                        // Content matters at the very same step only, and there it must be known.
+                        let unknown = ruling(&unknown(last.hrs()), &asked);
+                        let expected = if expected == "again" { "bytes_unknown" } else { expected };
+                        assert_eq!(unknown, expected, "{case}, bytes unknown");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn says_again_only_to_the_same_content_at_the_same_step() {
+    let base = block(0xaa);
+    let others = [
+        ("nil", None),
+        ("other hash", Some(BlockId { hash: Some([0xab; 32]), ..base.clone() })),
+        ("no hash", Some(BlockId { hash: None, ..base.clone() })),
+        ("other parts total", Some(BlockId { parts_total: 8, ..base.clone() })),
+        ("other parts hash", Some(BlockId { parts_hash: Some([0xbc; 32]), ..base.clone() })),
+        ("no parts hash", Some(BlockId { parts_hash: None, ..base.clone() })),
+    ];
+    for kind in KINDS {
+        let same_with_time = if kind == Kind::Proposal { "conflicting_data" } else { "again" };
+        for recorded in [None, Some(base.clone())] {
+            let recorded = fields(kind, 10, 5, recorded);
+            assert_eq!(ruling(&signed(&recorded), &recorded), "again", "{kind}");
+            assert_eq!(ruling(&signed(&recorded), &later(&recorded)), same_with_time, "{kind}");
+        }
+        let recorded = fields(kind, 10, 5, Some(base.clone()));
+        for (what, other) in &others {
+            let other = fields(kind, 10, 5, other.clone());
+            for (recorded, asked) in [(&recorded, &other), (&other, &recorded)] {
+                assert_eq!(ruling(&signed(recorded), asked), "conflicting_data", "{kind} {what}");
+                let asked = later(asked);
+                assert_eq!(ruling(&signed(recorded), &asked), "conflicting_data", "{kind} {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn says_no_to_a_proposal_with_another_proof_of_lock() {
+    let proposal = fields(Kind::Proposal, 10, 5, Some(block(0xaa)));
+    let Fields::Proposal(mut other) = proposal.clone() else { panic!("a proposal") };
+    other.pol_round = 4;
+    assert_eq!(ruling(&signed(&proposal), &Fields::Proposal(other)), "conflicting_data");
+}
+
+#[test]
+fn says_no_in_the_words_of_cometbft() {
+    let last = signed(&fields(Kind::Prevote, 10, 5, None));
+    let no = |kind, h, r, content| {
+        decide(&last, &chain(), &fields(kind, h, r, content), NOW).unwrap_err().to_string()
+    };
+    assert_eq!(no(Kind::Precommit, 9, 6, None), "height regression. Got 9, last height 10");
+    assert_eq!(
+        no(Kind::Precommit, 10, 4, None),
+        "round regression at height 10. Got 4, last round 5"
+    );
+    assert_eq!(
+        no(Kind::Proposal, 10, 5, None),
+        "step regression at height 10 round 5. Got 1, last step 2"
+    );
+    assert_eq!(no(Kind::Prevote, 10, 5, Some(block(1))), "conflicting data");
+    let floor = Record::floor(height(10), NOW);
+    let at_floor = fields(Kind::Precommit, 10, i32::MAX, None);
+    let denial = decide(&floor, &chain(), &at_floor, NOW).unwrap_err();
+    assert_eq!(denial.to_string(), "no SignBytes found");
+}
+
+#[test]
+fn a_floor_covers_its_height_in_every_round() {
+    let floor = Record::floor(height(10), NOW);
+    for kind in KINDS {
+        for r in [0, 1, i32::MAX - 1] {
+            let asked = fields(kind, 10, r, Some(block(1)));
+            assert_eq!(ruling(&floor, &asked), "round_regression");
+        }
+        assert_eq!(ruling(&floor, &fields(kind, 9, i32::MAX, None)), "height_regression");
+        assert_eq!(ruling(&floor, &fields(kind, 11, 0, None)), "advance");
+    }
+}
+
+fn advance(recorded: &Record, asked: &Fields, now: UnixMillis) -> Record {
+    match decide(recorded, &chain(), asked, now) {
+        Ok(Decision::Advance(next)) => *next,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn prevote(h: i64) -> Fields {
+    fields(Kind::Prevote, h, 0, None)
+}
+
+#[test]
+fn the_first_signature_may_be_at_any_height() {
+    for h in [0, 1, 20_000_000, i64::MAX] {
+        let next = advance(&Record::never_signed(NOW), &prevote(h), NOW);
+        assert_eq!(next.hrs(), Some(prevote(h).hrs()));
+        assert_eq!((next.credit(), next.at()), (MAX_CREDIT, NOW));
+    }
+}
+
+fn jump(recorded: &Record, asked: i64, now: UnixMillis) -> Option<i64> {
+    match decide(recorded, &chain(), &prevote(asked), now) {
+        Ok(_) => None,
+        Err(Denial::HeightJump { asked: a, recorded: r, allowed }) => {
+            assert_eq!((a, Some(r)), (height(asked), recorded.hrs().map(|hrs| hrs.height)));
+            Some(allowed.get())
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_jump_spends_credit_and_time_earns_twenty_heights_a_second() {
+    for record in [signed(&prevote(100)), Record::floor(height(100), NOW)] {
+        assert_eq!(jump(&record, 10_100, NOW), None);
+        assert_eq!(jump(&record, 10_101, NOW), Some(10_100));
+        let spent = advance(&record, &prevote(10_100), NOW);
+        assert_eq!(spent.credit(), 0);
+        assert_eq!(jump(&spent, 10_101, NOW), Some(10_100));
+        assert_eq!(jump(&spent, 10_101, UnixMillis(NOW.0 + 49)), Some(10_100));
+        assert_eq!(jump(&spent, 10_101, UnixMillis(NOW.0 + 50)), None);
+        let in_a_minute = UnixMillis(NOW.0 + 60_000);
+        assert_eq!(jump(&spent, 11_301, in_a_minute), Some(11_300));
+        let risen = advance(&spent, &prevote(10_200), in_a_minute);
+        assert_eq!((risen.credit(), risen.at()), (1_100, in_a_minute));
+    }
+}
+
+#[test]
+fn a_day_away_allows_a_day_of_heights_but_saves_up_no_more_than_the_cap() {
+    let record = signed(&prevote(100));
+    let tomorrow = UnixMillis(NOW.0 + 86_400_000);
+    assert_eq!(jump(&record, 100 + 10_000 + 1_728_000, tomorrow), None);
+    assert_eq!(jump(&record, 100 + 10_000 + 1_728_001, tomorrow), Some(1_738_100));
+    assert_eq!(advance(&record, &prevote(101), tomorrow).credit(), MAX_CREDIT);
+}
+
+#[test]
+fn steps_of_one_height_earn_and_spend_like_any_other() {
+    let record = advance(&signed(&prevote(1)), &prevote(5_001), NOW);
+    assert_eq!(record.credit(), 5_000);
+    let precommit = fields(Kind::Precommit, 5_001, 0, None);
+    let record = advance(&record, &precommit, UnixMillis(NOW.0 + 1_000));
+    assert_eq!(record.credit(), 5_020);
+}
+
+#[test]
+fn short_steps_lose_no_credit_to_rounding() {
+    let mut record = advance(&signed(&prevote(0)), &prevote(9_000), NOW);
+    let mut now = NOW;
+    // 18 heights a second in three steps of 18 ms each: below what time earns.
+    for h in 9_001..12_000 {
+        for kind in KINDS {
+            now.0 += 18;
+            record = advance(&record, &fields(kind, h, 0, None), now);
+            assert!(now.0 - record.at().0 < 50);
+        }
+    }
+    assert!(record.credit() > 1_000, "{}", record.credit());
+}
+
+#[test]
+fn a_clock_that_went_back_earns_nothing_and_takes_nothing() {
+    let record = advance(&signed(&prevote(0)), &prevote(9_900), NOW);
+    let earlier = UnixMillis(NOW.0 - 3_600_000);
+    assert_eq!(jump(&record, 10_000, earlier), None);
+    assert_eq!(jump(&record, 10_001, earlier), Some(10_000));
+    let next = advance(&record, &prevote(9_901), earlier);
+    assert_eq!((next.credit(), next.at()), (99, earlier));
+    assert_eq!(advance(&record, &prevote(9_901), UnixMillis(0)).at(), UnixMillis(0));
+}
+
+#[test]
+fn the_ends_of_the_numbers_neither_wrap_nor_panic() {
+    let (start, end) = (UnixMillis(0), UnixMillis(u64::MAX));
+    let zero = Record::at_mark(Mark::signed(prevote(0)), start);
+    assert_eq!(jump(&zero, i64::MAX, start), Some(10_000));
+    let earned = i64::try_from(u64::MAX / 50 + 10_000).unwrap();
+    assert_eq!(jump(&zero, i64::MAX, end), Some(earned));
+    let top = Record::at_mark(Mark::signed(prevote(i64::MAX - 1)), start);
+    assert_eq!(jump(&top, i64::MAX, end), None);
+    let top = advance(&top, &prevote(i64::MAX), end);
+    assert_eq!(top.credit(), MAX_CREDIT);
+    assert_eq!(ruling(&top, &fields(Kind::Precommit, i64::MAX, i32::MAX, None)), "advance");
+    assert_eq!(ruling(&top, &prevote(0)), "height_regression");
+    let near_top = advance(&signed(&prevote(i64::MAX - 20_000)), &prevote(i64::MAX - 10_001), NOW);
+    assert_eq!(jump(&near_top, i64::MAX, UnixMillis(NOW.0)), Some(i64::MAX - 10_001 + 1));
+}
+
+/// What makes two requests at one height, round and step the same.
+fn content(fields: &Fields) -> Fields {
+    match fields {
+        Fields::Vote(_) => fields.with_timestamp(Timestamp::GO_ZERO),
+        Fields::Proposal(_) => fields.clone(),
+    }
+}
+
+fn any_request() -> impl Strategy<Value = Fields> {
+    let heights = prop_oneof![8 => 1..4_i64, 1 => 9_990..10_020_i64, 1 => Just(i64::MAX)];
+    (heights, 0..3_i32, 0..3_usize, 0..4_u8, 0..2_i32).prop_map(|(h, r, kind, block_id, nanos)| {
+        let block_id = Some(block(block_id)).filter(|_| block_id > 0);
+        fields(KINDS[kind], h, r, block_id).with_timestamp(Timestamp::new(7, nanos).unwrap())
+    })
+}
+
+proptest! {
+    /// I1 and I2.
+    #[test]
+    fn over_any_requests_a_record_never_goes_down_and_one_content_is_allowed_per_step(
+        requests in proptest::collection::vec((any_request(), 0..2_000_000_u64), 1..60),
+        start in prop_oneof![
+            Just(Record::never_signed(NOW)),
+            Just(Record::floor(height(1), NOW)),
+            Just(unknown(Hrs { height: height(2), round: round(1), step: Step::Prevote })),
+        ],
+    ) {
+        let floor = start.hrs();
+        let mut record = start;
+        let mut allowed: BTreeMap<Hrs, Fields> = BTreeMap::new();
+        for (asked, clock) in requests {
+            let before = record.hrs();
+            match decide(&record, &chain(), &asked, UnixMillis(NOW.0 - 1_000_000 + clock)) {
+                Ok(Decision::Advance(next)) => {
+                    record = *next;
+                    prop_assert!(record.hrs() > before);
+                    prop_assert_eq!(record.hrs(), Some(asked.hrs()));
+                }
+                Ok(Decision::Again) => prop_assert_eq!(before, Some(asked.hrs())),
+                Err(_) => continue,
+            }
+            prop_assert!(Some(asked.hrs()) > floor);
+            let first = allowed.entry(asked.hrs()).or_insert_with(|| content(&asked));
+            prop_assert_eq!(&content(&asked), &*first);
+        }
+    }
+}

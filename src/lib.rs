@@ -6,5 +6,6 @@
 
 pub mod frost;
 pub mod privval;
+pub mod store;
 pub mod types;
 pub mod watermark;

@@ -5,6 +5,7 @@
 //! `frost` makes the shares, `peer` carries them. `node` puts the rooms together.
 
 pub mod frost;
+pub mod keystore;
 pub mod privval;
 pub mod store;
 pub mod types;

@@ -7,6 +7,7 @@
 pub mod frost;
 pub mod keystore;
 pub mod privval;
+pub mod raft;
 pub mod store;
 pub mod types;
 pub mod watermark;

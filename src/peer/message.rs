@@ -1,0 +1,222 @@
+//! What cosigners say to each other, as checked values. The protobuf forms never leave this room.
+
+use std::collections::BTreeMap;
+
+use crate::frost::{RawCommitment, RawShare};
+use crate::privval::Fields;
+use crate::types::{ChainId, Incarnation, KeyId, MemberId, SetupHash, Signature, Timestamp};
+use crate::watermark::Denial;
+
+/// Names one attempt of one coordinator at one request. Random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub [u8; 16]);
+
+/// Names a forwarded request towards the member that forwarded it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// The first message in both directions of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Version of this protocol.
+    pub protocol: u32,
+    /// `CARGO_PKG_VERSION`.
+    pub software: String,
+    /// Edition of the member list.
+    pub serial: u64,
+    /// Hash of the member list.
+    pub members: SetupHash,
+    /// The sender's incarnation. Nothing is recorded from it (I8).
+    pub incarnation: Incarnation,
+}
+
+/// Everything after the hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Coordinator to member: sign these fields.
+    Order(Order),
+    /// Member to coordinator: shares, or why not.
+    Answer(Answer),
+    /// Fresh nonce commitments of the sender, to be used by the receiver's coordinator.
+    Commitments(Vec<RawCommitment>),
+    /// The receiver's pool of the sender's commitments is short of this many.
+    NeedCommitments(u32),
+    /// A request of a validator that the sender holds, for the receiver to coordinate.
+    Forward(Forward),
+    /// The end of a forwarded request.
+    Forwarded(Forwarded),
+    /// What is your watermark for this key? Asked by a new leader.
+    AskWatermark {
+        /// The chain.
+        chain: ChainId,
+        /// The key.
+        key: KeyId,
+    },
+    /// The answer: a hint, never a denial.
+    Watermark(Report),
+    /// Measures the round trip.
+    Ping(u64),
+    /// Answers a ping with its number, at once.
+    Pong(u64),
+}
+
+/// One message about one request to one member: the fields, and every signing set that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The attempt.
+    pub session: SessionId,
+    /// The chain.
+    pub chain: ChainId,
+    /// The key.
+    pub key: KeyId,
+    /// Hash of the members and of this chain's key.
+    pub setup: SetupHash,
+    /// What is to be signed.
+    pub fields: Fields,
+    /// Sets over the fields' sign bytes. May be empty where only a fresh extension is wanted.
+    pub sets: Vec<SigningSet>,
+    /// The extension that travels with a precommit.
+    pub extension: Option<Vec<u8>>,
+    /// Sets over the extension's sign bytes.
+    pub extension_sets: Vec<SigningSet>,
+}
+
+/// Who signs together, and with which nonces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningSet {
+    /// Number of the set within its session.
+    pub id: u32,
+    /// Exactly t signers.
+    pub signers: BTreeMap<MemberId, Signer>,
+}
+
+/// One signer of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// Which life of that member's disk is asked (I8).
+    pub incarnation: Incarnation,
+    /// Which of its nonces is used.
+    pub commitment: RawCommitment,
+}
+
+/// A member's answer to one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The attempt.
+    pub session: SessionId,
+    /// The sets of the order that this answers.
+    pub sets: Vec<u32>,
+    /// Shares, or why not.
+    pub body: AnswerBody,
+}
+
+/// What a member gives, or why it gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerBody {
+    /// One share for each set, of the vote or proposal and of the extension.
+    Shares {
+        /// Shares over the fields' sign bytes.
+        shares: Vec<SetShare>,
+        /// Shares over the extension's sign bytes.
+        extension_shares: Vec<SetShare>,
+    },
+    /// The rule said no.
+    Denied(Denial),
+    /// It could not.
+    Failed(Failure),
+}
+
+/// A share and the set that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetShare {
+    /// Number of the set.
+    pub set: u32,
+    /// The share.
+    pub share: RawShare,
+}
+
+/// Why a member could not sign, though the rule did not say no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The order names a nonce that this link does not know: used, foreign, or of an earlier link.
+    UnknownNonce,
+    /// The order names another incarnation of this member than the present one (I8).
+    OtherIncarnation,
+    /// The order names an incarnation of another signer below the one recorded here (I8).
+    SupersededSigner,
+    /// The order is about a chain or key that this member does not hold.
+    UnknownKey,
+    /// The members disagree about the member list or this key.
+    OtherSetup,
+    /// The order does not make sense.
+    Malformed,
+    /// The watermark could not be written.
+    State,
+    /// Too much is in flight.
+    Busy,
+}
+
+/// A validator's request on its way to the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Comes back in the answer.
+    pub id: RequestId,
+    /// The chain.
+    pub chain: ChainId,
+    /// What is to be signed.
+    pub fields: Fields,
+    /// Vote extension to be signed with a precommit.
+    pub extension: Option<Vec<u8>>,
+    /// Milliseconds until nobody waits for the answer any more.
+    pub deadline_ms: u32,
+    /// The receiver coordinates this even if it does not lead.
+    pub deputy: bool,
+}
+
+/// The answer to a forwarded request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Of the request.
+    pub id: RequestId,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// `signed`
+    Signed(Signed),
+    /// `repeated`: the old signature was sent again.
+    Repeated(Signed),
+    /// `denied`: the double-sign rule spoke.
+    Denied(Denial),
+    /// `failed`: no leader, no quorum or no time. The validator may ask again.
+    Failed(String),
+    /// The receiver does not lead; perhaps this one does.
+    NotLeader(Option<MemberId>),
+}
+
+/// Signatures, and the timestamp that they cover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Over the fields' sign bytes with this timestamp.
+    pub signature: Signature,
+    /// The timestamp signed: the request's, or an earlier one of the same vote.
+    pub timestamp: Timestamp,
+    /// Over the extension's sign bytes, exactly if an extension was asked for.
+    pub extension_signature: Option<Signature>,
+}
+
+/// One member's watermark for one key, as a hint to a new leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The chain.
+    pub chain: ChainId,
+    /// The key.
+    pub key: KeyId,
+    /// What it last agreed to sign, if it knows.
+    pub fields: Option<Fields>,
+    /// The signature that came of it, if it knows.
+    pub signature: Option<Signature>,
+}

@@ -9,6 +9,7 @@ pub mod keystore;
 pub mod peer;
 pub mod privval;
 pub mod raft;
+pub mod signing;
 pub mod store;
 pub mod types;
 pub mod watermark;

@@ -1,0 +1,258 @@
+//! Signing sets: opened, sent, lost, opened again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::{Coordinator, Deed, Present, find};
+use crate::frost::{NonceCommitment, RawCommitment};
+use crate::peer::{Order, SessionId, Signer, SigningSet};
+use crate::signing::attempt::{Attempt, OpenSet, Round};
+use crate::signing::roster::{Roster, Wanted};
+use crate::types::{ChainId, MemberId};
+
+/// Sessions whose send times are kept, to learn from late answers.
+const REMEMBERED_SESSIONS: usize = 128;
+
+/// Signing sets of one attempt, hedges included: a bound on CPU and nonces per request.
+const MOST_SETS: u32 = 12;
+
+/// While no further set can be opened, who has answered is looked at again after this at first,
+const LOOK_AGAIN_FIRST: Duration = Duration::from_millis(10);
+
+/// and after this at last.
+const LOOK_AGAIN_LAST: Duration = Duration::from_millis(100);
+
+impl Coordinator {
+    /// Opens the best set that can be had, and at once a second one if the first needs a suspect.
+    pub(in crate::signing) fn open_set(
+        &mut self,
+        chain: &ChainId,
+        session: SessionId,
+        now: Instant,
+    ) {
+        let Some(attempt) = find(&mut self.lanes, chain, session) else { return };
+        let mut opened = Vec::with_capacity(2);
+        if let Some(first) = open(&mut self.roster, attempt, now) {
+            opened.push(first);
+            let me = self.roster.me();
+            let members = attempt.sets.get(first).map(|set| set.members.clone());
+            let members = members.unwrap_or_default();
+            let suspect =
+                members.iter().any(|&member| member != me && self.roster.is_suspect(member, now));
+            if suspect && let Some(second) = open(&mut self.roster, attempt, now) {
+                opened.push(second);
+            }
+            let patience = self.roster.patience(&members) * 2_u32.pow(attempt.hedges.min(5));
+            attempt.hedge_at = Some(now + patience);
+        } else if attempt.has_live_set() {
+            // Whoever answers until then can make a new set with the others: never only wait.
+            let patience = self.roster.patience(&attempt.late());
+            let patience = patience * 2_u32.pow(attempt.hedges.min(5));
+            attempt.hedge_at = Some(now + patience.clamp(LOOK_AGAIN_FIRST, LOOK_AGAIN_LAST));
+        } else {
+            attempt.hedge_at = None;
+        }
+        let nonces = usize::from(attempt.wants_vote()) + usize::from(attempt.wants_extension());
+        for to in self.roster.short_of(nonces) {
+            self.deeds.push(Deed::Need { to });
+        }
+        if !opened.is_empty() {
+            attempt.account.ordered.get_or_insert(now);
+            let orders = orders(attempt, &opened, &self.roster);
+            self.send(session, orders, now);
+        }
+    }
+
+    /// Other members' orders first: the own share is computed while they travel.
+    pub(in crate::signing) fn send(
+        &mut self,
+        session: SessionId,
+        orders: BTreeMap<MemberId, Order>,
+        now: Instant,
+    ) {
+        if self.sent.back().is_none_or(|(last, _)| *last != session) {
+            self.sent.push_back((session, BTreeMap::new()));
+            if self.sent.len() > REMEMBERED_SESSIONS {
+                self.sent.pop_front();
+            }
+        }
+        let me = self.roster.me();
+        let (own, others): (Vec<_>, Vec<_>) = orders.into_iter().partition(|(to, _)| *to == me);
+        for (to, order) in others.into_iter().chain(own) {
+            if let Some((_, times)) = self.sent.back_mut() {
+                times.entry(to).or_insert(now);
+            }
+            self.deeds.push(Deed::Order { to, order });
+        }
+    }
+
+    /// These sets (or all, where none is named) of the member cannot complete: opens another.
+    pub(in crate::signing) fn lost(
+        &mut self,
+        chain: &ChainId,
+        session: SessionId,
+        member: MemberId,
+        sets: &[u32],
+        exclude: bool,
+        present: Present<'_>,
+    ) {
+        let Some(attempt) = find(&mut self.lanes, chain, session) else { return };
+        for open in &mut attempt.sets {
+            let rounds = open.vote.iter().chain(&open.extension);
+            let named = sets.is_empty() || rounds.into_iter().any(|round| sets.contains(&round.id));
+            if named && open.members.contains(&member) {
+                open.answered.insert(member);
+                open.dead = true;
+            }
+        }
+        if exclude {
+            attempt.excluded.insert(member);
+        }
+        if !attempt.is_complete() && !attempt.has_live_set() {
+            self.open_set(chain, session, present.now);
+        }
+    }
+
+    /// Opens sets for attempts that could not open one before.
+    pub(in crate::signing) fn retry(&mut self, now: Instant) {
+        for (chain, session) in self.sessions() {
+            let idle = find(&mut self.lanes, &chain, session)
+                .is_some_and(|attempt| !attempt.has_live_set() && !attempt.is_complete());
+            if idle {
+                self.open_set(&chain, session, now);
+            }
+        }
+    }
+
+    pub(in crate::signing) fn sessions(&self) -> Vec<(ChainId, SessionId)> {
+        let all = self.lanes.iter().flat_map(|(chain, lane)| {
+            lane.attempts.iter().map(|attempt| (chain.clone(), attempt.session))
+        });
+        all.collect()
+    }
+
+    pub(in crate::signing) fn remove(
+        &mut self,
+        chain: &ChainId,
+        session: SessionId,
+    ) -> Option<Attempt> {
+        let lane = self.lanes.get_mut(chain)?;
+        let index = lane.attempts.iter().position(|attempt| attempt.session == session)?;
+        Some(lane.attempts.swap_remove(index))
+    }
+
+    pub(in crate::signing) fn next_session(&mut self) -> SessionId {
+        self.sessions = self.sessions.wrapping_add(1);
+        let id = u128::from(self.session_base) << 64 | u128::from(self.sessions);
+        SessionId(id.to_be_bytes())
+    }
+
+    /// Names who sent a bad share and signs without them.
+    pub(in crate::signing) fn blame(
+        &mut self,
+        chain: &ChainId,
+        session: SessionId,
+        culprits: &BTreeSet<MemberId>,
+        present: Present<'_>,
+    ) {
+        for &culprit in culprits {
+            warn!(%chain, member = %culprit, "a member sent a share that does not verify");
+            self.roster.suspect(culprit, present.now);
+            if let Some(attempt) = find(&mut self.lanes, chain, session) {
+                attempt.account.culprits.push(culprit);
+            }
+            self.lost(chain, session, culprit, &[], true, present);
+        }
+    }
+
+    /// A decoded commitment of an open set of this session.
+    pub(in crate::signing) fn known(
+        &self,
+        chain: &ChainId,
+        session: SessionId,
+        raw: &RawCommitment,
+    ) -> Option<NonceCommitment> {
+        let lane = self.lanes.get(chain)?;
+        lane.attempts.iter().find(|attempt| attempt.session == session)?.known(raw)
+    }
+}
+
+/// Opens one more set for an attempt and returns its index.
+fn open(roster: &mut Roster, attempt: &mut Attempt, now: Instant) -> Option<usize> {
+    if attempt.account.sets >= MOST_SETS {
+        return None;
+    }
+    let (vote, extension) = (attempt.wants_vote(), attempt.wants_extension());
+    let late = attempt.late();
+    let wanted = Wanted {
+        signers: usize::from(attempt.key.threshold.t()),
+        nonces: usize::from(vote) + usize::from(extension),
+        excluded: &attempt.excluded,
+        late: &late,
+    };
+    let members = loop {
+        let members = roster.choose(&wanted, now)?;
+        // A set that waits for the same members again would wait as long.
+        let twin = attempt.sets.iter().any(|set| !set.dead && set.members == members);
+        if twin {
+            return None;
+        }
+        // Who sent what does not decode is now short of commitments and not chosen again; nobody
+        // else's are spent on it.
+        if members.iter().all(|&member| roster.make_ready(member, wanted.nonces)) {
+            break members;
+        }
+    };
+    let mut round = |wanted: bool| -> Option<Option<Round>> {
+        if !wanted {
+            return Some(None);
+        }
+        let mut commitments = BTreeMap::new();
+        for &member in &members {
+            commitments.insert(member, roster.take(member)?);
+        }
+        let id = attempt.next_set;
+        attempt.next_set = attempt.next_set.wrapping_add(1);
+        Some(Some(Round::new(id, commitments)))
+    };
+    let (vote, extension) = (round(vote)?, round(extension)?);
+    attempt.account.sets = attempt.account.sets.saturating_add(1);
+    let answered = BTreeSet::new();
+    attempt.sets.push(OpenSet { members, answered, vote, extension, dead: false });
+    attempt.sets.len().checked_sub(1)
+}
+
+/// One order for each member of the opened sets, with all the sets that it is in.
+fn orders(attempt: &Attempt, opened: &[usize], roster: &Roster) -> BTreeMap<MemberId, Order> {
+    let sets: Vec<&OpenSet> = opened.iter().filter_map(|&index| attempt.sets.get(index)).collect();
+    let members: BTreeSet<MemberId> =
+        sets.iter().flat_map(|set| set.members.iter().copied()).collect();
+    let signing_sets = |member: MemberId, pick: fn(&OpenSet) -> Option<&Round>| {
+        let sets = sets.iter().filter(|set| set.members.contains(&member));
+        sets.filter_map(|set| pick(set)).map(|round| signing_set(round, roster)).collect()
+    };
+    let order = |member| {
+        let order = Order {
+            session: attempt.session,
+            chain: attempt.key.chain.clone(),
+            key: attempt.key.id,
+            setup: attempt.key.setup,
+            fields: attempt.fields.clone(),
+            sets: signing_sets(member, |set| set.vote.as_ref()),
+            extension: attempt.extension.clone().filter(|_| attempt.wants_extension()),
+            extension_sets: signing_sets(member, |set| set.extension.as_ref()),
+        };
+        (member, order)
+    };
+    members.into_iter().map(order).collect()
+}
+
+fn signing_set(round: &Round, roster: &Roster) -> SigningSet {
+    let signer = |(&member, commitment): (&MemberId, &NonceCommitment)| {
+        let incarnation = roster.incarnation(member)?;
+        Some((member, Signer { incarnation, commitment: commitment.raw() }))
+    };
+    SigningSet { id: round.id, signers: round.commitments.iter().filter_map(signer).collect() }
+}

@@ -1,0 +1,265 @@
+//! One node's participant and coordinator, and everything that travels between them and others.
+//!
+//! Inputs come in by [`Plane::handle`], effects go out by [`Plane::take_effects`]. Shares are computed
+//! by [`Plane::work`], which is to be called after the effects were carried out: messages are on
+//! their way and the watermark is being written while this node does its arithmetic.
+
+mod io;
+mod members;
+mod requests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand_core::TryCryptoRng;
+use tracing::{error, warn};
+
+use super::coordinator::{Coordinator, Deed, Origin, Present};
+use super::participant::{Participant, Work};
+use super::patience::Patience;
+use super::pool::POOL_TARGET;
+use super::withheld::Caller;
+use crate::peer::{Forwarded, Message, RequestId};
+use crate::types::{ChainId, Incarnation, MemberId, UnixMillis};
+use crate::watermark::Record;
+use members::Peer;
+use requests::Pending;
+
+pub use io::{
+    ChainSnapshot, Effect, Input, PeerSnapshot, PlaneOptions, Replica, Reply, Snapshot, Verdict,
+};
+
+/// A member with neither a leader nor a quorum for this long lets its validators go.
+const ISOLATION: Duration = Duration::from_millis(1500);
+/// Nonces made or decoded in one idle step, so that no request waits long for it.
+const IDLE_STEP: usize = 2;
+
+/// One node of the signing plane.
+pub struct Plane<R> {
+    me: MemberId,
+    least_threshold: u16,
+    keys: HashMap<ChainId, Arc<super::ChainKey>>,
+    participant: Participant,
+    coordinator: Coordinator,
+    patience: HashMap<ChainId, Patience>,
+    replica: Replica,
+    rng: R,
+    peers: BTreeMap<MemberId, Peer>,
+    leader: Option<MemberId>,
+    leader_lost: Option<Instant>,
+    pending: HashMap<u64, Pending>,
+    forwards: HashMap<RequestId, u64>,
+    next_request: u64,
+    isolated_since: Option<Instant>,
+    let_go: bool,
+    next_ping: Instant,
+    pings: u64,
+    work: VecDeque<Work>,
+    effects: Vec<Effect>,
+    now: Instant,
+    wall: UnixMillis,
+}
+
+impl<R: TryCryptoRng> Plane<R> {
+    /// A node that has no links yet and knows no leader.
+    #[must_use]
+    pub fn new(options: PlaneOptions, rng: R, now: Instant, wall: UnixMillis) -> Self {
+        let PlaneOptions { me, incarnation, members, .. } = options;
+        let mut keys = HashMap::new();
+        let mut patience = HashMap::new();
+        let mut starting = Vec::new();
+        for (chain, give_up_after) in options.chains {
+            let name = chain.key.chain.clone();
+            keys.insert(name.clone(), Arc::clone(&chain.key));
+            patience.insert(name, Patience::new(give_up_after));
+            starting.push(chain);
+        }
+        let least_threshold = keys.values().map(|key| key.threshold.t()).min().unwrap_or(1);
+        let all = keys.values().cloned();
+        let coordinator = Coordinator::new(me, incarnation, &members, all, options.session_base);
+        let mut participant =
+            Participant::new(me, incarnation, options.recorded, options.hedge, starting);
+        participant.open_pool(Caller::Own);
+        Self {
+            me,
+            least_threshold,
+            keys,
+            participant,
+            coordinator,
+            patience,
+            replica: options.replica,
+            rng,
+            peers: BTreeMap::new(),
+            leader: None,
+            leader_lost: Some(now),
+            pending: HashMap::new(),
+            forwards: HashMap::new(),
+            next_request: 0,
+            isolated_since: Some(now),
+            let_go: false,
+            next_ping: now,
+            pings: 0,
+            work: VecDeque::new(),
+            effects: Vec::new(),
+            now,
+            wall,
+        }
+    }
+
+    /// Takes one input. Effects are then waiting in [`Self::take_effects`], and perhaps work.
+    pub fn handle(&mut self, input: Input, now: Instant, wall: UnixMillis) {
+        self.now = now;
+        self.wall = wall;
+        match input {
+            Input::Ask { ticket, chain, fields, extension } => {
+                self.ask(ticket, chain, fields, extension);
+            }
+            Input::Up { peer, link, incarnation } => self.up(peer, link, incarnation),
+            Input::Down { peer, link } => self.down(peer, link),
+            Input::Message { peer, link, message } => self.message(peer, link, message),
+            Input::Written { chain, receipt } => {
+                let released = self.participant.written(&chain, receipt);
+                self.give_all(released);
+            }
+            Input::WriteFailed { chain } => {
+                error!(%chain, "the watermark could not be written: this chain signs nothing any more");
+                let released = self.participant.write_failed(&chain);
+                self.give_all(released);
+            }
+            Input::Leader(leader) => self.new_leader(leader),
+            Input::Timer => self.timer(),
+        }
+        self.do_deeds();
+    }
+
+    /// What is to be carried out, in order: messages stand before this node's own writes.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Computes the shares of one admitted order; `false` if none waits.
+    pub fn work(&mut self, now: Instant) -> bool {
+        let Some(work) = self.work.pop_front() else { return false };
+        self.now = now;
+        let coordinator = &self.coordinator;
+        let (chain, session) = (work.chain().clone(), work.session());
+        let own = work.caller() == Caller::Own;
+        let known = |raw: &_| own.then(|| coordinator.known(&chain, session, raw)).flatten();
+        let released = self.participant.compute(work, known);
+        self.give_all(released);
+        self.do_deeds();
+        true
+    }
+
+    /// Makes nonces and decodes commitments while nothing else is to be done; `false` if there is
+    /// nothing left to prepare.
+    pub fn idle(&mut self, now: Instant) -> bool {
+        self.now = now;
+        for _ in 0..IDLE_STEP {
+            if self.coordinator.decode_one() {
+                return true;
+            }
+        }
+        let emptiest = self.participant.short_pools().max_by_key(|&(_, missing)| missing);
+        let Some((caller, missing)) = emptiest else { return false };
+        self.refill(caller, missing.min(IDLE_STEP));
+        self.do_deeds();
+        true
+    }
+
+    /// When [`Input::Timer`] is wanted.
+    #[must_use]
+    pub fn next_timer(&self) -> Instant {
+        let retries = self.pending.values().map(|pending| {
+            let retry = pending.forwarded.map(|sent| sent.retry_at);
+            let answer = pending.answer_by.filter(|_| !pending.answered);
+            retry.into_iter().chain(answer).fold(pending.deadline, Instant::min)
+        });
+        let isolation = self.isolated_since.filter(|_| !self.let_go).map(|since| since + ISOLATION);
+        let timers = retries.chain(isolation).chain(self.coordinator.next_timer());
+        timers.chain([self.next_ping]).min().unwrap_or(self.next_ping)
+    }
+
+    /// What `/status` shows.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let reachable =
+            self.peers.iter().map(|(&member, peer)| (member, peer.seen.clone())).collect();
+        let chain = |chain: &ChainId| {
+            let snapshot = ChainSnapshot {
+                watermark: self.participant.record(chain).and_then(Record::hrs),
+                nonces_ready: self.coordinator.snapshot(chain).nonces_ready,
+                stopped: self.participant.has_stopped(chain),
+            };
+            (chain.clone(), snapshot)
+        };
+        Snapshot { leader: self.leader, reachable, chains: self.keys.keys().map(chain).collect() }
+    }
+
+    /// A fence recorded a member's incarnation, durably: orders that name a lower one get nothing (I8).
+    pub fn record_incarnation(&mut self, member: MemberId, incarnation: Incarnation) {
+        self.participant.record_incarnation(member, incarnation);
+    }
+
+    fn timer(&mut self) {
+        let now = self.now;
+        let present = Present { own: &self.participant, now, wall: self.wall };
+        self.coordinator.timer(present);
+        self.do_deeds();
+        let due: Vec<u64> = self.pending.keys().copied().collect();
+        for ticket in due {
+            self.check_pending(ticket);
+        }
+        self.check_isolation();
+        let isolated = self.isolated_since.is_some_and(|since| now >= since + ISOLATION);
+        if isolated && !self.let_go {
+            self.let_go = true;
+            warn!("neither a leader nor a quorum can be reached: letting the validators go");
+            self.effects.push(Effect::LetValidatorsGo);
+        }
+        if now >= self.next_ping {
+            self.ping_all();
+        }
+    }
+
+    /// Carries out what the coordinator wants, until it wants nothing more.
+    fn do_deeds(&mut self) {
+        loop {
+            let deeds = self.coordinator.take_deeds();
+            if deeds.is_empty() {
+                return;
+            }
+            for deed in deeds {
+                self.do_deed(deed);
+            }
+        }
+    }
+
+    fn do_deed(&mut self, deed: Deed) {
+        match deed {
+            Deed::Order { to, order } if to == self.me => self.order(Caller::Own, order),
+            Deed::Order { to, order } => self.send(to, Message::Order(order)),
+            Deed::Need { to } if to == self.me => self.refill(Caller::Own, POOL_TARGET / 8),
+            Deed::Need { to } => {
+                let count = u32::try_from(POOL_TARGET / 8).unwrap_or(1);
+                self.send(to, Message::NeedCommitments(count));
+            }
+            Deed::AskWatermark { to, chain, key } => {
+                self.send(to, Message::AskWatermark { chain, key });
+            }
+            Deed::Settle(settled) => self.effects.push(Effect::Replicate(settled)),
+            Deed::Finish { origin: Origin::Validator(ticket), outcome, account } => {
+                self.conclude(ticket, outcome, *account, self.me);
+            }
+            Deed::Finish { origin: Origin::Peer { link, id }, outcome, .. } => {
+                let peer = self.peers.values_mut().find(|peer| peer.link == link);
+                if let Some(peer) = peer {
+                    peer.forwarded = peer.forwarded.saturating_sub(1);
+                    let message = Message::Forwarded(Forwarded { id, outcome });
+                    self.effects.push(Effect::Send { link, message });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Requests of this node's validators, and those that other members forward.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rand_core::TryCryptoRng;
+use tracing::error;
+
+use super::{Effect, Plane, Reply, Verdict};
+use crate::peer::{Forward, Forwarded, LinkId, Message, Outcome, RequestId, Signed};
+use crate::privval::{Fields, extension_sign_bytes};
+use crate::raft::Settled;
+use crate::signing::attempt::{Account, Ask};
+use crate::signing::coordinator::{ATTEMPT, Origin, Present};
+use crate::signing::key::ChainKey;
+use crate::signing::route::{Route, route};
+use crate::signing::verified::{Verified, check_bytes};
+use crate::types::{ChainId, MemberId};
+
+/// A forwarded request that is not answered within this is sent elsewhere.
+const FORWARD_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Requests that one member may have forwarded and not yet got answered.
+const MOST_FORWARDED: usize = 64;
+
+/// A validator's request on this node.
+pub(super) struct Pending {
+    pub(super) chain: ChainId,
+    pub(super) fields: Fields,
+    pub(super) extension: Option<Vec<u8>>,
+    pub(super) received: Instant,
+    pub(super) deadline: Instant,
+    /// A chain that is given up on answers its validator now; what comes later only ends the failure.
+    pub(super) answer_by: Option<Instant>,
+    pub(super) answered: bool,
+    /// Members that it was sent to in vain.
+    pub(super) tried: BTreeSet<MemberId>,
+    pub(super) forwarded: Option<Sent>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) to: MemberId,
+    pub(super) id: RequestId,
+    pub(super) retry_at: Instant,
+}
+
+impl<R: TryCryptoRng> Plane<R> {
+    pub(super) fn ask(
+        &mut self,
+        ticket: u64,
+        chain: ChainId,
+        fields: Fields,
+        extension: Option<Vec<u8>>,
+    ) {
+        let allowed = self.patience.get(&chain).map_or(ATTEMPT, |p| p.deadline(ATTEMPT, self.now));
+        let answer_by = (allowed < ATTEMPT).then(|| self.now + allowed);
+        let pending = Pending {
+            chain,
+            fields,
+            extension,
+            received: self.now,
+            deadline: self.now + ATTEMPT,
+            answer_by,
+            answered: false,
+            tried: BTreeSet::new(),
+            forwarded: None,
+        };
+        self.pending.insert(ticket, pending);
+        self.dispatch(ticket);
+    }
+
+    /// Sends a request to whoever coordinates it now.
+    pub(super) fn dispatch(&mut self, ticket: u64) {
+        let Some(pending) = self.pending.get_mut(&ticket) else { return };
+        if let Some(sent) = pending.forwarded.take() {
+            self.forwards.remove(&sent.id);
+        }
+        let tried = &pending.tried;
+        let reachable = self.peers.keys().filter(|member| !tried.contains(member));
+        let reachable: BTreeSet<MemberId> = reachable.copied().collect();
+        let leader = self.leader.filter(|leader| !tried.contains(leader));
+        match route(self.me, leader, &reachable) {
+            Route::Here => {
+                let ask = Ask {
+                    origin: Origin::Validator(ticket),
+                    fields: pending.fields.clone(),
+                    extension: pending.extension.clone(),
+                    received: pending.received,
+                    deadline: pending.deadline,
+                };
+                let chain = pending.chain.clone();
+                self.coordinate(&chain, ask);
+            }
+            Route::To { member, deputy } => self.forward(ticket, member, deputy),
+        }
+    }
+
+    pub(super) fn forward(&mut self, ticket: u64, to: MemberId, deputy: bool) {
+        let id = RequestId(self.next_request);
+        self.next_request = self.next_request.wrapping_add(1);
+        let Some(pending) = self.pending.get_mut(&ticket) else { return };
+        let left = pending.deadline.saturating_duration_since(self.now).as_millis();
+        let forward = Forward {
+            id,
+            chain: pending.chain.clone(),
+            fields: pending.fields.clone(),
+            extension: pending.extension.clone(),
+            deadline_ms: u32::try_from(left).unwrap_or(u32::MAX),
+            deputy,
+        };
+        pending.forwarded = Some(Sent { to, id, retry_at: self.now + FORWARD_PATIENCE });
+        self.forwards.insert(id, ticket);
+        self.send(to, Message::Forward(forward));
+    }
+
+    pub(super) fn coordinate(&mut self, chain: &ChainId, ask: Ask) {
+        self.learn_from_replica(chain, &ask);
+        let present = Present { own: &self.participant, now: self.now, wall: self.wall };
+        self.coordinator.ask(chain, ask, present);
+    }
+
+    /// Raft may hold a signature that this node has not seen; it is looked at only where it could
+    /// answer the request.
+    fn learn_from_replica(&mut self, chain: &ChainId, ask: &Ask) {
+        let hrs = ask.fields.hrs();
+        let known = self.coordinator.settled(chain).map(|settled| settled.fields().hrs());
+        if known.is_some_and(|known| known >= hrs) {
+            return;
+        }
+        if let Some(key) = self.keys.get(chain)
+            && let Some(settled) = (self.replica)(chain, &key.id)
+            && settled.hrs().is_ok_and(|replicated| replicated == hrs)
+            && let Some(verified) = verified(key, &settled)
+        {
+            self.coordinator.learn(chain, verified);
+        }
+    }
+
+    pub(super) fn forwarded_to(&self, member: MemberId) -> Vec<u64> {
+        let to = |(&ticket, pending): (&u64, &Pending)| {
+            pending.forwarded.is_some_and(|sent| sent.to == member).then_some(ticket)
+        };
+        self.pending.iter().filter_map(to).collect()
+    }
+
+    pub(super) fn try_elsewhere(&mut self, ticket: u64, instead_of: MemberId) {
+        if let Some(pending) = self.pending.get_mut(&ticket) {
+            pending.tried.insert(instead_of);
+            self.dispatch(ticket);
+        }
+    }
+
+    pub(super) fn forwarded_here(&mut self, peer: MemberId, link: LinkId, forward: Forward) {
+        let Forward { id, chain, fields, extension, deadline_ms, deputy } = forward;
+        let refuse = |outcome| Message::Forwarded(Forwarded { id, outcome });
+        if self.leader != Some(self.me) && !deputy {
+            self.send_on(link, refuse(Outcome::NotLeader(self.leader)));
+            return;
+        }
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if known.forwarded >= MOST_FORWARDED {
+            self.send_on(link, refuse(Outcome::Failed("too many requests wait".to_owned())));
+            return;
+        }
+        known.forwarded = known.forwarded.saturating_add(1);
+        let allowed = Duration::from_millis(u64::from(deadline_ms)).min(ATTEMPT);
+        let ask = Ask {
+            origin: Origin::Peer { link, id },
+            fields,
+            extension,
+            received: self.now,
+            deadline: self.now + allowed,
+        };
+        self.coordinate(&chain, ask);
+    }
+
+    /// I5 also here: what the coordinator says is checked before the validator gets it.
+    pub(super) fn forward_ended(&mut self, peer: MemberId, forwarded: Forwarded) {
+        let Forwarded { id, outcome } = forwarded;
+        let Some(ticket) = self.forwards.get(&id).copied() else { return };
+        let Some(pending) = self.pending.get(&ticket) else { return };
+        if pending.forwarded.is_none_or(|sent| sent.to != peer) {
+            return;
+        }
+        let verdict = match outcome {
+            Outcome::NotLeader(_) => return self.try_elsewhere(ticket, peer),
+            Outcome::Signed(signed) | Outcome::Repeated(signed)
+                if !self.is_genuine(pending, &signed) =>
+            {
+                error!(member = %peer, "a member answered with a signature that does not verify");
+                return self.try_elsewhere(ticket, peer);
+            }
+            other => other,
+        };
+        if let Outcome::Signed(signed) | Outcome::Repeated(signed) = &verdict
+            && let Some(key) = self.keys.get(&pending.chain)
+        {
+            let fields = pending.fields.with_timestamp(signed.timestamp);
+            if let Some(verified) = Verified::check(key, &fields, &signed.signature) {
+                self.coordinator.learn(&key.chain, verified);
+            }
+        }
+        let mut account = Account::of(&pending.chain, &pending.fields, pending.received);
+        account.settled = Some(self.now);
+        self.conclude(ticket, verdict, account, peer);
+    }
+
+    pub(super) fn is_genuine(&self, pending: &Pending, signed: &Signed) -> bool {
+        let Some(key) = self.keys.get(&pending.chain) else { return false };
+        let fields = pending.fields.with_timestamp(signed.timestamp);
+        if Verified::check(key, &fields, &signed.signature).is_none() {
+            return false;
+        }
+        match (&pending.extension, &signed.extension_signature) {
+            (None, None) => true,
+            (Some(extension), Some(signature)) => {
+                let hrs = fields.hrs();
+                let message =
+                    extension_sign_bytes(&pending.chain, hrs.height, hrs.round, extension);
+                check_bytes(key, &message, signature).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// The end of a validator's request.
+    pub(super) fn conclude(
+        &mut self,
+        ticket: u64,
+        outcome: Outcome,
+        account: Account,
+        coordinator: MemberId,
+    ) {
+        let Some(pending) = self.pending.remove(&ticket) else { return };
+        if let Some(sent) = pending.forwarded {
+            self.forwards.remove(&sent.id);
+        }
+        let patience = self.patience.get_mut(&pending.chain);
+        let verdict = match outcome {
+            Outcome::Signed(signed) => Verdict::Signed(signed),
+            Outcome::Repeated(signed) => Verdict::Repeated(signed),
+            Outcome::Denied(denial) => Verdict::Denied(denial),
+            Outcome::NotLeader(_) => Verdict::NotNow("no leader".to_owned()),
+            Outcome::Failed(why) => Verdict::NotNow(why),
+        };
+        let verdict = match (verdict, patience) {
+            (Verdict::NotNow(why), Some(patience)) => {
+                match patience.failed(self.leader_lost, self.now) {
+                    true => Verdict::GivenUp(why),
+                    false => Verdict::NotNow(why),
+                }
+            }
+            (other, Some(patience)) => {
+                patience.succeeded(self.now);
+                other
+            }
+            (other, None) => other,
+        };
+        if !pending.answered {
+            self.effects.push(Effect::Reply(Reply { ticket, verdict, account, coordinator }));
+        }
+    }
+
+    pub(super) fn check_pending(&mut self, ticket: u64) {
+        self.answer_early(ticket);
+        let Some(pending) = self.pending.get(&ticket) else { return };
+        if pending.deadline <= self.now {
+            let account = Account::of(&pending.chain, &pending.fields, pending.received);
+            let to = pending.forwarded.map_or(self.me, |sent| sent.to);
+            let why = format!("member {to} gave no answer in time");
+            self.conclude(ticket, Outcome::Failed(why), account, to);
+        } else if let Some(sent) = pending.forwarded
+            && sent.retry_at <= self.now
+        {
+            self.try_elsewhere(ticket, sent.to);
+        }
+    }
+
+    /// A chain that is given up on lets its validator go on, and goes on trying behind its back: an
+    /// attempt that takes longer than the validator is let wait still ends the failure.
+    pub(super) fn answer_early(&mut self, ticket: u64) {
+        let Some(pending) = self.pending.get_mut(&ticket) else { return };
+        if pending.answered || pending.answer_by.is_none_or(|at| at > self.now) {
+            return;
+        }
+        pending.answered = true;
+        let account = Account::of(&pending.chain, &pending.fields, pending.received);
+        let coordinator = pending.forwarded.map_or(self.me, |sent| sent.to);
+        let verdict = Verdict::GivenUp("this chain fails, and still does".to_owned());
+        self.effects.push(Effect::Reply(Reply { ticket, verdict, account, coordinator }));
+    }
+}
+
+/// A replicated entry whose signature verifies.
+fn verified(key: &ChainKey, settled: &Settled) -> Option<Verified> {
+    let (chain, fields) = crate::privval::parse_sign_bytes(&settled.sign_bytes).ok()?;
+    if chain != key.chain {
+        return None;
+    }
+    Verified::check(key, &fields, &settled.signature)
+}

@@ -1,0 +1,6 @@
+//! Whole clusters of planes in one thread, with a network and disks that do what a test says.
+
+mod cluster;
+mod failover;
+mod gates;
+mod signatures;

@@ -1,0 +1,380 @@
+//! The simulated cluster.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rand_core::{TryCryptoRng, TryRng};
+use sha2::{Digest as _, Sha256};
+
+use crate::frost::HedgeSecret;
+use crate::frost::deal::deal;
+use crate::peer::{LinkId, Message};
+use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
+use crate::raft::Settled;
+use crate::signing::{ChainKey, Effect, Input, Plane, PlaneOptions, Reply, Starting};
+use crate::types::{
+    ChainId, ClusterKey, Height, Incarnation, MemberId, Round, SetupHash, Threshold, Timestamp,
+    UnixMillis,
+};
+use crate::watermark::{Record, SlotDisk, WatermarkFile};
+
+/// Deterministic bytes: SHA-256 of seed and counter.
+pub(super) struct TestRng(u64, u64);
+
+impl TryRng for TestRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in out.chunks_mut(32) {
+            self.1 += 1;
+            let block: [u8; 32] =
+                Sha256::digest([self.0.to_le_bytes(), self.1.to_le_bytes()].concat()).into();
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for TestRng {}
+
+/// A disk in memory.
+pub(super) struct MemoryDisk(Vec<u8>);
+
+impl SlotDisk for MemoryDisk {
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        Ok(self.0.clone())
+    }
+
+    fn write_slot(&mut self, index: usize, slot: &[u8; 4096]) -> io::Result<()> {
+        self.0[index * 4096..][..4096].copy_from_slice(slot);
+        Ok(())
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+pub(super) struct Node {
+    pub(super) plane: Plane<TestRng>,
+    pub(super) file: WatermarkFile<MemoryDisk>,
+    pub(super) writes: VecDeque<Record>,
+    /// Writes stay in the queue until [`Cluster::write_all`].
+    pub(super) slow_disk: bool,
+    pub(super) replies: Vec<Reply>,
+    pub(super) replicated: Vec<Settled>,
+    /// What Raft says.
+    pub(super) replica: Arc<Mutex<Option<Settled>>>,
+    pub(super) let_go: usize,
+    pub(super) alive: bool,
+}
+
+/// n planes, links between all, and messages in flight.
+pub(super) struct Cluster {
+    pub(super) nodes: BTreeMap<MemberId, Node>,
+    pub(super) wire: VecDeque<(MemberId, MemberId, Message)>,
+    /// Members whose incoming messages are held back.
+    pub(super) deaf: BTreeSet<MemberId>,
+    pub(super) held: Vec<(MemberId, MemberId, Message)>,
+    pub(super) key: Arc<ChainKey>,
+    pub(super) now: Instant,
+    pub(super) wall: UnixMillis,
+    pub(super) tamper: Option<fn(&mut Message, MemberId, MemberId)>,
+    tickets: u64,
+}
+
+pub(super) fn id(number: u64) -> MemberId {
+    MemberId::new(number).unwrap()
+}
+
+pub(super) fn chain() -> ChainId {
+    ChainId::new("test-chain-1").unwrap()
+}
+
+pub(super) fn incarnation(member: MemberId) -> Incarnation {
+    Incarnation { number: 1, id: [u8::try_from(member.get()).unwrap(); 16] }
+}
+
+/// A prevote or precommit; `block` 0 is nil.
+pub(super) fn vote(kind: VoteKind, height: i64, block: u8, seconds: i64) -> Fields {
+    Fields::Vote(Vote {
+        kind,
+        height: Height::new(height).unwrap(),
+        round: Round::new(0).unwrap(),
+        block_id: block_id(block),
+        timestamp: Timestamp::new(seconds, 0).unwrap(),
+    })
+}
+
+pub(super) fn prevote(height: i64, block: u8, seconds: i64) -> Fields {
+    vote(VoteKind::Prevote, height, block, seconds)
+}
+
+pub(super) fn precommit(height: i64, block: u8, seconds: i64) -> Fields {
+    vote(VoteKind::Precommit, height, block, seconds)
+}
+
+pub(super) fn proposal(height: i64, block: u8, seconds: i64) -> Fields {
+    Fields::Proposal(Proposal {
+        height: Height::new(height).unwrap(),
+        round: Round::new(0).unwrap(),
+        pol_round: -1,
+        block_id: block_id(block),
+        timestamp: Timestamp::new(seconds, 0).unwrap(),
+    })
+}
+
+fn block_id(block: u8) -> Option<BlockId> {
+    let hash = Some([block; 32]);
+    (block != 0).then_some(BlockId { hash, parts_total: 1, parts_hash: hash })
+}
+
+/// The number of a link as seen by `at`: both ends of a pair use their own.
+fn link(at: MemberId, peer: MemberId) -> LinkId {
+    LinkId(u64::from(at.get()) * 100 + u64::from(peer.get()))
+}
+
+impl Cluster {
+    /// A connected cluster with full pools and member 1 as leader.
+    pub(super) fn new(t: u16, n: u16) -> Self {
+        let mut cluster = Self::unconnected(t, n, Some(Duration::from_secs(3)));
+        cluster.connect_all();
+        cluster.lead(Some(id(1)));
+        cluster
+    }
+
+    pub(super) fn unconnected(t: u16, n: u16, give_up_after: Option<Duration>) -> Self {
+        let mut rng = TestRng(7, 0);
+        let threshold = Threshold::new(t, n).unwrap();
+        let mut dealt = deal(&[3; 32], threshold, &mut rng).unwrap();
+        let listed = ClusterKey {
+            chain: chain(),
+            public_key: dealt.public_key.clone(),
+            threshold: Some(threshold),
+            generation: 1,
+            verifying_shares: dealt
+                .verifying_shares
+                .iter()
+                .map(|(&member, share)| (member, share.to_bytes()))
+                .collect(),
+        };
+        let now = Instant::now();
+        let wall = UnixMillis(1_700_000_000_000);
+        let members: BTreeSet<MemberId> = dealt.shares.keys().copied().collect();
+        let mut nodes = BTreeMap::new();
+        let mut any_key = None;
+        for &me in &members {
+            let share = dealt.shares.remove(&me).unwrap();
+            let key = Arc::new(ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap());
+            any_key = Some(Arc::clone(&key));
+            nodes.insert(me, node(me, &members, key, give_up_after, now, wall));
+        }
+        Self {
+            nodes,
+            wire: VecDeque::new(),
+            deaf: BTreeSet::new(),
+            held: Vec::new(),
+            key: any_key.unwrap(),
+            now,
+            wall,
+            tamper: None,
+            tickets: 0,
+        }
+    }
+
+    pub(super) fn connect_all(&mut self) {
+        let all: Vec<MemberId> = self.nodes.keys().copied().collect();
+        for &a in &all {
+            for &b in all.iter().filter(|&&b| b != a) {
+                self.input(a, Input::Up { peer: b, link: link(a, b), incarnation: incarnation(b) });
+            }
+        }
+        self.run();
+        self.fill_pools();
+    }
+
+    pub(super) fn fill_pools(&mut self) {
+        let all: Vec<MemberId> = self.nodes.keys().copied().collect();
+        for me in all {
+            while self.nodes.get_mut(&me).unwrap().plane.idle(self.now) {
+                self.carry_out(me);
+            }
+        }
+        self.run();
+    }
+
+    pub(super) fn lead(&mut self, leader: Option<MemberId>) {
+        let all: Vec<MemberId> = self.nodes.keys().copied().collect();
+        for me in all {
+            self.input(me, Input::Leader(leader));
+        }
+        self.run();
+    }
+
+    /// The member is gone: its links drop, its messages are lost.
+    pub(super) fn kill(&mut self, member: MemberId) {
+        self.nodes.get_mut(&member).unwrap().alive = false;
+        let all: Vec<MemberId> = self.nodes.keys().copied().collect();
+        for me in all.into_iter().filter(|&me| me != member) {
+            self.input(me, Input::Down { peer: member, link: link(me, member) });
+        }
+    }
+
+    pub(super) fn ask(&mut self, at: MemberId, fields: Fields, extension: Option<&[u8]>) -> u64 {
+        self.tickets += 1;
+        let extension = extension.map(<[u8]>::to_vec);
+        let ticket = self.tickets;
+        self.input(at, Input::Ask { ticket, chain: chain(), fields, extension });
+        ticket
+    }
+
+    /// Asks and runs until nothing moves, then the answer.
+    pub(super) fn answer(&mut self, at: MemberId, fields: Fields, ext: Option<&[u8]>) -> Reply {
+        let ticket = self.ask(at, fields, ext);
+        self.run();
+        self.reply(at, ticket).expect("no reply")
+    }
+
+    pub(super) fn reply(&mut self, at: MemberId, ticket: u64) -> Option<Reply> {
+        let replies = &mut self.nodes.get_mut(&at).unwrap().replies;
+        let index = replies.iter().position(|reply| reply.ticket == ticket)?;
+        Some(replies.remove(index))
+    }
+
+    pub(super) fn input(&mut self, at: MemberId, input: Input) {
+        let node = self.nodes.get_mut(&at).unwrap();
+        if node.alive {
+            node.plane.handle(input, self.now, self.wall);
+            self.carry_out(at);
+            while self.nodes.get_mut(&at).unwrap().plane.work(self.now) {
+                self.carry_out(at);
+            }
+        }
+    }
+
+    /// Time goes by, in steps of the nearest timer.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.run();
+            let alive = self.nodes.iter().filter(|(_, node)| node.alive);
+            let next = alive.map(|(&me, node)| (node.plane.next_timer(), me)).min();
+            let Some((at, me)) = next.filter(|&(at, _)| at <= end) else { break };
+            let passed = at.saturating_duration_since(self.now);
+            self.now = self.now.max(at);
+            self.wall.0 += u64::try_from(passed.as_millis()).unwrap();
+            self.input(me, Input::Timer);
+        }
+        self.now = end;
+    }
+
+    /// Delivers messages and writes until nothing moves.
+    pub(super) fn run(&mut self) {
+        loop {
+            let fast: Vec<MemberId> = self
+                .nodes
+                .iter()
+                .filter(|(_, node)| node.alive && !node.slow_disk && !node.writes.is_empty())
+                .map(|(&me, _)| me)
+                .collect();
+            for me in &fast {
+                self.write_all(*me);
+            }
+            let Some((from, to, mut message)) = self.wire.pop_front() else {
+                if fast.is_empty() {
+                    return;
+                }
+                continue;
+            };
+            if self.deaf.contains(&to) {
+                self.held.push((from, to, message));
+                continue;
+            }
+            if let Some(tamper) = self.tamper {
+                tamper(&mut message, from, to);
+            }
+            self.input(to, Input::Message { peer: from, link: link(to, from), message });
+        }
+    }
+
+    /// The disk of a member catches up.
+    pub(super) fn write_all(&mut self, member: MemberId) {
+        while let Some(record) = self.nodes.get_mut(&member).unwrap().writes.pop_front() {
+            let receipt = self.nodes.get_mut(&member).unwrap().file.write(&record).unwrap();
+            self.input(member, Input::Written { chain: chain(), receipt });
+        }
+    }
+
+    fn carry_out(&mut self, me: MemberId) {
+        let node = self.nodes.get_mut(&me).unwrap();
+        for effect in node.plane.take_effects() {
+            match effect {
+                Effect::Write { record, .. } => node.writes.push_back(record),
+                Effect::Send { link: LinkId(link), message } => {
+                    let to = id(link % 100);
+                    self.wire.push_back((me, to, message));
+                }
+                Effect::Reply(reply) => node.replies.push(reply),
+                Effect::Replicate(settled) => node.replicated.push(settled),
+                Effect::LetValidatorsGo => node.let_go += 1,
+            }
+        }
+    }
+}
+
+fn node(
+    me: MemberId,
+    members: &BTreeSet<MemberId>,
+    key: Arc<ChainKey>,
+    give_up_after: Option<Duration>,
+    now: Instant,
+    wall: UnixMillis,
+) -> Node {
+    let dir = tempfile::tempdir().unwrap();
+    let never = Record::never_signed(wall);
+    WatermarkFile::create(dir.path(), &chain(), &key.id, &never).unwrap();
+    let entry = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap();
+    let disk = MemoryDisk(std::fs::read(entry.path()).unwrap());
+    let (file, record, receipt) =
+        WatermarkFile::open_on(disk, Path::new("memory"), &chain(), &key.id).unwrap();
+    let mut rng = TestRng(u64::from(me.get()) + 100, 0);
+    let replica = Arc::new(Mutex::new(None));
+    let read = Arc::clone(&replica);
+    let options = PlaneOptions {
+        me,
+        incarnation: incarnation(me),
+        members: members.clone(),
+        recorded: BTreeMap::new(),
+        hedge: HedgeSecret::random(&mut rng).unwrap(),
+        chains: vec![(Starting { key, record, receipt }, give_up_after)],
+        session_base: u64::from(me.get()),
+        replica: Box::new(move |_, _| read.lock().unwrap().clone()),
+    };
+    Node {
+        plane: Plane::new(options, rng, now, wall),
+        file,
+        writes: VecDeque::new(),
+        slow_disk: false,
+        replies: Vec::new(),
+        replicated: Vec::new(),
+        replica,
+        let_go: 0,
+        alive: true,
+    }
+}

@@ -12,4 +12,5 @@ pub mod raft;
 pub mod signing;
 pub mod store;
 pub mod types;
+pub mod validator;
 pub mod watermark;

@@ -1,0 +1,150 @@
+//! From one connection to the next.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::control::Entry;
+use super::dial::{Dialled, dial};
+use super::journal::Journal;
+use super::serve::{Commands, Loss, Parties, first_request, requests, serve};
+use super::{Address, ConnectionState, Control, Sign};
+use crate::privval::MessageReader;
+use crate::privval::secret_connection::exchange_keys;
+use crate::types::ChainId;
+
+/// Shortest pause before redialling. Flat: a validator that finds no signer for 3 s at its start exits.
+const PAUSE_MS: u16 = 150;
+/// Added to the pause at random, so that cosigners do not dial in step.
+const JITTER_MS: u16 = 150;
+/// The validator's part of a handshake that it has begun.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A wait shorter than this is not worth a log line.
+const NOTABLE_WAIT: Duration = Duration::from_secs(1);
+
+/// Keeps a connection to one validator and answers for one chain on it, until
+/// [`Control::shut_down`]. Never fails: what goes wrong is logged, shown in
+/// [`Control::connections`], and tried again.
+pub async fn run<S: Sign>(chain: ChainId, address: Address, signer: S, control: Control) {
+    let mut link = Link {
+        entry: control.enter(&chain, &address),
+        journal: Journal::new(chain.clone(), address.clone()),
+        commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
+        parties: Parties { chain, address, signer },
+    };
+    loop {
+        let loss = link.connection().await;
+        link.entry.set(ConnectionState::Dialling);
+        link.journal.lost(&loss);
+        let ended = tokio::select! {
+            biased;
+            () = link.commands.shut_down() => true,
+            () = sleep(pause()) => false,
+        };
+        if ended {
+            return;
+        }
+    }
+}
+
+fn pause() -> Duration {
+    // Without random bytes there is no connection either; the pause then needs no jitter.
+    let jitter = getrandom::u32().map_or(0, |random| random % u32::from(JITTER_MS));
+    Duration::from_millis(u64::from(PAUSE_MS) + u64::from(jitter))
+}
+
+struct Link<S> {
+    parties: Parties<S>,
+    commands: Commands,
+    journal: Journal,
+    entry: Entry,
+}
+
+impl<S: Sign> Link<S> {
+    /// One connection from dialling to its loss.
+    async fn connection(&mut self) -> Loss {
+        let dialled = tokio::select! {
+            biased;
+            () = self.commands.shut_down() => return Loss::Shutdown,
+            dialled = dial(&self.parties.address) => dialled,
+        };
+        let result = match dialled {
+            Ok(Dialled::Tcp(stream)) => self.tcp(stream).await,
+            Ok(Dialled::Unix(stream)) => {
+                let (reader, mut writer) = stream.into_split();
+                let mut reader = requests(reader);
+                match self.backlog(first_request(&mut reader)).await {
+                    Ok(first) => Ok(self.serve(&mut reader, &mut writer, Some(first)).await),
+                    Err(loss) => Err(loss),
+                }
+            }
+            Err(error) => Err(error.into()),
+        };
+        result.unwrap_or_else(|loss| loss)
+    }
+
+    async fn tcp(&mut self, stream: TcpStream) -> Result<Loss, Loss> {
+        // Not `into_split`: its halves end the stream in order when they are dropped, see `dial`.
+        let (reader, writer) = tokio::io::split(stream);
+        let exchanged = self.backlog(async { Ok(exchange_keys(reader, writer).await?) }).await?;
+        let identity = identity()?;
+        let (reader, mut writer, _) = tokio::select! {
+            biased;
+            () = self.commands.shut_down() => return Err(Loss::Shutdown),
+            done = timeout(HANDSHAKE, exchanged.authenticate(&identity)) => {
+                done.map_err(|_| Loss::HandshakeTimeout(HANDSHAKE))??
+            }
+        };
+        Ok(self.serve(&mut requests(reader), &mut writer, None).await)
+    }
+
+    /// Waits for the validator to take the connection, without deadline (privval trap T2).
+    async fn backlog<T>(
+        &mut self,
+        taken: impl Future<Output = Result<T, Loss>>,
+    ) -> Result<T, Loss> {
+        self.entry.set(ConnectionState::Waiting);
+        let mut taken = pin!(taken);
+        let mut long = pin!(sleep(NOTABLE_WAIT));
+        let mut noted = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.commands.shut_down() => return Err(Loss::Shutdown),
+                result = &mut taken => return result,
+                () = &mut long, if !noted => {
+                    noted = true;
+                    self.journal.waiting();
+                }
+            }
+        }
+    }
+
+    async fn serve<R, W>(
+        &mut self,
+        reader: &mut MessageReader<R>,
+        writer: &mut W,
+        first: Option<Vec<u8>>,
+    ) -> Loss
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        self.entry.set(ConnectionState::Connected);
+        self.journal.taken();
+        let Self { parties, commands, journal, .. } = self;
+        serve(parties, commands, journal, reader, writer, first).await
+    }
+}
+
+/// A validator looks at nobody's identity on `tcp://`, so a new one each time is as good as any.
+fn identity() -> Result<SigningKey, Loss> {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice()).map_err(Loss::Random)?;
+    Ok(SigningKey::from_bytes(&seed))
+}

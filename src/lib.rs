@@ -6,6 +6,7 @@
 
 pub mod frost;
 pub mod keystore;
+pub mod ops;
 pub mod peer;
 pub mod privval;
 pub mod raft;

@@ -1,0 +1,20 @@
+//! What operators see: health, status, log lines.
+//!
+//! Nothing here decides anything about signing; the composition root hands in what it knows.
+
+mod line;
+mod log;
+mod ready;
+mod server;
+mod status;
+mod tally;
+
+pub use line::write_line;
+pub use log::{LogStyle, init_log};
+pub use ready::{Condition, NotReady, not_ready};
+pub use server::{Source, serve};
+pub use status::{
+    ChainStatus, Counts, LastSignState, LastSigned, MemberStatus, Status, ValidatorStatus,
+    WatermarkStatus, valcons,
+};
+pub use tally::Tally;

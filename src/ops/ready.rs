@@ -1,0 +1,91 @@
+//! Whether a node is ready, and the one word for each reason why not.
+
+use std::fmt;
+
+/// What readiness depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition {
+    /// Raft knows a leader.
+    pub has_leader: bool,
+    /// Members with a live link, this one included.
+    pub reachable: usize,
+    /// The largest threshold of the chains.
+    pub threshold: usize,
+    /// A watermark write failed.
+    pub state_failed: bool,
+    /// Validators are configured.
+    pub has_validators: bool,
+    /// A validator is connected, or this node waits in its backlog.
+    pub any_validator: bool,
+}
+
+/// A reason for `503` on `/readyz`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// No Raft leader is known.
+    NoQuorum,
+    /// Fewer than t members can be reached.
+    BelowThreshold,
+    /// A watermark could not be written: a chain signs nothing any more.
+    StateFailed,
+    /// No validator is connected and none is waited for.
+    NoValidator,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoQuorum => "no_quorum",
+            Self::BelowThreshold => "below_threshold",
+            Self::StateFailed => "state_failed",
+            Self::NoValidator => "no_validator",
+        })
+    }
+}
+
+/// The reasons, none if the node is ready. A follower is ready.
+#[must_use]
+pub fn not_ready(condition: &Condition) -> Vec<NotReady> {
+    let mut reasons = Vec::new();
+    if !condition.has_leader {
+        reasons.push(NotReady::NoQuorum);
+    }
+    if condition.reachable < condition.threshold {
+        reasons.push(NotReady::BelowThreshold);
+    }
+    if condition.state_failed {
+        reasons.push(NotReady::StateFailed);
+    }
+    if condition.has_validators && !condition.any_validator {
+        reasons.push(NotReady::NoValidator);
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: Condition = Condition {
+        has_leader: true,
+        reachable: 2,
+        threshold: 2,
+        state_failed: false,
+        has_validators: true,
+        any_validator: true,
+    };
+
+    #[test]
+    fn every_reason_has_its_word() {
+        assert!(not_ready(&READY).is_empty());
+        let words = |condition: Condition| {
+            not_ready(&condition).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(words(Condition { has_leader: false, ..READY }), ["no_quorum"]);
+        assert_eq!(words(Condition { reachable: 1, ..READY }), ["below_threshold"]);
+        assert_eq!(words(Condition { state_failed: true, ..READY }), ["state_failed"]);
+        assert_eq!(words(Condition { any_validator: false, ..READY }), ["no_validator"]);
+        let alone = Condition { has_validators: false, any_validator: false, ..READY };
+        assert!(words(alone).is_empty(), "a node without validators helps the others sign");
+    }
+}

@@ -1,0 +1,155 @@
+//! `/status` as JSON. Field names are a contract with operators and scripts.
+
+use bech32::{Bech32, Hrp};
+use serde::{Deserialize, Serialize};
+
+/// The whole of `/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// This member.
+    pub node_id: u16,
+    /// `leader`, `follower`, `candidate` or `single`.
+    pub role: String,
+    /// The leader, if one is known.
+    pub leader_id: Option<u16>,
+    /// Raft's term.
+    pub term: u64,
+    /// Whether this node leads.
+    pub is_leader: bool,
+    /// The leader's address.
+    pub leader_addr: Option<String>,
+    /// Whether `/readyz` says 200.
+    pub ready: bool,
+    /// Why not.
+    pub not_ready: Vec<String>,
+    /// The cosigners, this one included.
+    pub members: Vec<MemberStatus>,
+    /// The chains.
+    pub chains: Vec<ChainStatus>,
+    /// The validators that this node dials.
+    pub validators: Vec<ValidatorStatus>,
+    /// The watermark of the first chain, under CometKMS's name.
+    pub last_sign_state: Option<LastSignState>,
+    /// Raft's last applied log index.
+    pub raft_applied: Option<u64>,
+}
+
+/// One cosigner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its number.
+    pub id: u16,
+    /// Where the others reach it.
+    pub address: String,
+    /// Whether a link to it is up; true for this node.
+    pub connected: bool,
+    /// Round trip of the last ping, in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Heights that its watermark is behind this node's; negative if ahead.
+    pub watermark_lag: Option<i64>,
+}
+
+/// One chain.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChainStatus {
+    /// Chain id.
+    pub id: String,
+    /// `threshold`.
+    pub backend: String,
+    /// The consensus public key, base64.
+    pub public_key: String,
+    /// The validator address, 40 hex digits.
+    pub address: String,
+    /// The same as `cosmosvalcons1…`.
+    pub valcons: String,
+    /// Shares that a signature needs.
+    pub threshold: u16,
+    /// Shares dealt.
+    pub members: u16,
+    /// This node's watermark.
+    pub watermark: Option<WatermarkStatus>,
+    /// Height above which nothing is signed.
+    pub ceiling: Option<i64>,
+    /// What was last signed for a validator of this node.
+    pub last_signed: Option<LastSigned>,
+    /// Requests of this node's validators by outcome, since the start.
+    pub counts: Counts,
+    /// Nonce commitments at hand of the member that has fewest.
+    pub nonces_ready: usize,
+}
+
+/// Height, round and step of a watermark.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct WatermarkStatus {
+    /// Height.
+    pub height: i64,
+    /// Round.
+    pub round: i32,
+    /// 1 propose, 2 prevote, 3 precommit.
+    pub step: u8,
+}
+
+/// The last signature given to a validator of this node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastSigned {
+    /// Height.
+    pub height: i64,
+    /// Round.
+    pub round: i32,
+    /// 1 propose, 2 prevote, 3 precommit.
+    pub step: u8,
+    /// `proposal`, `prevote` or `precommit`.
+    pub kind: String,
+    /// When, in seconds since the Unix epoch.
+    pub at: u64,
+}
+
+/// Requests by outcome.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Signed now.
+    pub signed: u64,
+    /// Signed before, sent again.
+    pub repeated: u64,
+    /// Denied by the double-sign rule.
+    pub denied: u64,
+    /// Not signed for lack of a leader, a quorum or time.
+    pub failed: u64,
+}
+
+/// One validator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ValidatorStatus {
+    /// Its chain.
+    pub chain_id: String,
+    /// Where it listens.
+    pub address: String,
+    /// Past the handshake.
+    pub connected: bool,
+    /// `dialling`, `waiting` (in the validator's backlog) or `connected`.
+    pub state: String,
+    /// Since when connected, in seconds since the Unix epoch.
+    pub since: Option<u64>,
+}
+
+/// A watermark under CometKMS's names.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LastSignState {
+    /// Height.
+    pub height: i64,
+    /// Round.
+    pub round: i32,
+    /// 1 propose, 2 prevote, 3 precommit.
+    pub step: u8,
+}
+
+/// A validator address as the Cosmos SDK shows it.
+#[must_use]
+pub fn valcons(address: &[u8; 20]) -> String {
+    Hrp::parse("cosmosvalcons")
+        .ok()
+        .and_then(|hrp| bech32::encode::<Bech32>(hrp, address).ok())
+        .unwrap_or_default()
+}

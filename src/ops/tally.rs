@@ -1,0 +1,45 @@
+//! Counts of what was answered.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::status::{Counts, LastSigned};
+use crate::signing::{Reply, Verdict};
+use crate::types::ChainId;
+
+/// What was answered since the start, by chain.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    chains: BTreeMap<ChainId, (Counts, Option<LastSigned>)>,
+}
+
+impl Tally {
+    /// Counts one reply.
+    pub fn count(&mut self, reply: &Reply) {
+        let account = &reply.account;
+        let (counts, last) = self.chains.entry(account.chain.clone()).or_default();
+        let count = match &reply.verdict {
+            Verdict::Signed(_) => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                *last = Some(LastSigned {
+                    height: account.hrs.height.get(),
+                    round: account.hrs.round.get(),
+                    step: account.hrs.step.number(),
+                    kind: account.kind.name().to_owned(),
+                    at: now.map(|now| now.as_secs()).unwrap_or_default(),
+                });
+                &mut counts.signed
+            }
+            Verdict::Repeated(_) => &mut counts.repeated,
+            Verdict::Denied(_) => &mut counts.denied,
+            Verdict::NotNow(_) | Verdict::GivenUp(_) => &mut counts.failed,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// The counts of one chain, and what it signed last.
+    #[must_use]
+    pub fn of(&self, chain: &ChainId) -> (Counts, Option<LastSigned>) {
+        self.chains.get(chain).cloned().unwrap_or_default()
+    }
+}

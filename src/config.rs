@@ -1,0 +1,36 @@
+//! `cosigner.toml`, `cluster.toml` and the home that they stand in.
+//!
+//! Text becomes checked values here and nowhere else. An error names the file, the line, what is
+//! wrong there and what to do; an unknown key is an error, because a misspelt safety setting that is
+//! silently ignored is worse than a node that does not start.
+
+mod address;
+mod cluster_file;
+mod duration;
+mod error;
+mod home;
+mod in_force;
+mod incarnation;
+mod load;
+mod log;
+mod new_home;
+mod read;
+mod settings;
+mod text;
+
+pub use address::{AddressError, HostPort};
+pub use cluster_file::{parse_cluster, read_cluster, render_cluster};
+pub use duration::{DurationError, GiveUp};
+pub use error::ConfigError;
+pub use home::{Home, HomeError, HomeLock};
+pub use in_force::{InForce, in_force};
+pub use incarnation::{
+    IncarnationError, Lives, check_owner, put_incarnation, put_owner, put_recorded, read_lives,
+};
+pub use load::{LoadError, Loaded, LoadedChain, check_state, load};
+pub use log::{LogError, LogFormat, LogLevel};
+pub use new_home::NewHome;
+pub use settings::{
+    ChainSettings, KeySource, LogSettings, NodeSettings, OpsListen, Overrides, Settings,
+    ValidatorSettings,
+};

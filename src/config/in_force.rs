@@ -1,0 +1,106 @@
+//! The settings one by one, for `config show`.
+
+use super::text::quoted;
+use super::{ConfigError, Home, KeySource, LogFormat, Overrides, Settings};
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Its table and key in `cosigner.toml`, joined by dots.
+    pub key: String,
+    /// Its value as TOML writes it.
+    pub value: String,
+    /// Whether the file says something here. A flag or a variable may have won over it.
+    pub in_file: bool,
+}
+
+/// Every setting of this home as it is in force, in the order of the file's tables.
+///
+/// # Errors
+/// [`ConfigError`] as for [`Settings::read`].
+pub fn in_force(home: &Home, overrides: &Overrides) -> Result<Vec<InForce>, ConfigError> {
+    let file = home.cosigner_toml();
+    let text =
+        std::fs::read_to_string(&file).map_err(|source| ConfigError::from_io(&file, source))?;
+    let table: toml::Table =
+        toml::from_str(&text).map_err(|error| ConfigError::from_toml(&file, &text, &error))?;
+    Ok(list(&Settings::read(home, overrides)?, &table))
+}
+
+fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
+    let said = |table: &str, key: &str| file.get(table).is_some_and(|it| it.get(key).is_some());
+    let one = |table: &str, key: &str, value: String| InForce {
+        key: format!("{table}.{key}"),
+        value,
+        in_file: said(table, key),
+    };
+    let text = |value: &dyn ToString| quoted(&value.to_string());
+    let mut all = vec![
+        one("node", "id", settings.node.id.to_string()),
+        one("node", "listen", text(&settings.node.listen)),
+    ];
+    for (id, address) in &settings.node.addresses {
+        let key = format!("node.addresses.{id}");
+        all.push(InForce { key, value: text(address), in_file: true });
+    }
+    let ops = settings.ops_listen.map_or_else(String::new, |ops| ops.to_string());
+    let format = match settings.log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    all.extend([
+        one("ops", "listen", quoted(&ops)),
+        one("log", "level", quoted(settings.log.level.as_str())),
+        one("log", "format", quoted(format)),
+    ]);
+    let raw = file.get("chain").and_then(toml::Value::as_array);
+    for (index, chain) in settings.chains.iter().enumerate() {
+        let has = |key: &str| raw.and_then(|raw| raw.get(index)?.get(key)).is_some();
+        let KeySource::Threshold = chain.key;
+        for (key, value) in [
+            ("key", "{ backend = \"threshold\" }".to_owned()),
+            ("give_up_after", text(&chain.give_up_after)),
+        ] {
+            let name = format!("chain.{}.{key}", quoted(chain.id.as_str()));
+            all.push(InForce { key: name, value, in_file: has(key) });
+        }
+    }
+    for validator in &settings.validators {
+        let value = text(&validator.address);
+        let key = format!("validator.{}", quoted(validator.chain.as_str()));
+        all.push(InForce { key, value, in_file: true });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn tells_what_the_file_says_from_what_it_leaves_out() {
+        let text = "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n[log]\nformat = \"json\"\n\
+                    [[chain]]\nid = \"c\"\nkey = { backend = \"threshold\" }\n\
+                    [[chain]]\nid = \"d\"\nkey = { backend = \"threshold\" }\ngive_up_after = \"1500ms\"\n";
+        let settings = Settings::parse(text, Path::new("f"), Path::new("/")).unwrap();
+        let all = list(&settings, &toml::from_str(text).unwrap());
+        let lines: Vec<String> =
+            all.iter().map(|it| format!("{} = {} {}", it.key, it.value, it.in_file)).collect();
+        assert_eq!(
+            lines,
+            [
+                "node.id = 1 true",
+                "node.listen = \"0.0.0.0:2222\" true",
+                "ops.listen = \"127.0.0.1:2223\" false",
+                "log.level = \"info\" false",
+                "log.format = \"json\" true",
+                "chain.\"c\".key = { backend = \"threshold\" } true",
+                "chain.\"c\".give_up_after = \"3s\" false",
+                "chain.\"d\".key = { backend = \"threshold\" } true",
+                "chain.\"d\".give_up_after = \"1500ms\" true",
+            ]
+        );
+    }
+}

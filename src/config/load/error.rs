@@ -1,0 +1,109 @@
+//! Why a home was not opened.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::home::{LOST_STATE, shell};
+use crate::config::{ConfigError, HomeError, IncarnationError};
+use crate::keystore::KeystoreError;
+use crate::peer::IdentityError;
+use crate::store::StoreError;
+use crate::types::{CertificatePin, ChainId, MemberId};
+use crate::watermark::{Fault, FileError};
+
+/// Why a home was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The files that people write.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Modes, lock, missing directories.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Shares and identity.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// The identity is not one.
+    #[error("{path}: {source}", path = path.display())]
+    Identity {
+        /// The keys' directory.
+        path: PathBuf,
+        /// Why.
+        source: IdentityError,
+    },
+    /// The identity is another member's.
+    #[error(
+        "the identity in {path} has the certificate {found}, but member {me} is pinned to {pinned} \
+         in cluster.toml: keys/ belongs to another home, put this home's own there", path = path.display()
+    )]
+    WrongIdentity {
+        /// The keys' directory.
+        path: PathBuf,
+        /// Member of the settings.
+        me: MemberId,
+        /// Its pin in the list.
+        pinned: CertificatePin,
+        /// The identity's.
+        found: CertificatePin,
+    },
+    /// The keys are another member's.
+    #[error(
+        "cosigner.toml says [node] id = {configured}, but {path} holds the keys of member {keys}: \
+         each home has its own keys/ and its own id, put the right ones together", path = path.display()
+    )]
+    WrongMember {
+        /// The keys' directory.
+        path: PathBuf,
+        /// Member of the settings.
+        configured: MemberId,
+        /// Member of the keys.
+        keys: MemberId,
+    },
+    /// A watermark that is missing or damaged (I2).
+    #[error("chain {chain}: {source}{}", watermark_remedy(home, chain, &source.fault))]
+    Watermark {
+        /// The chain.
+        chain: ChainId,
+        /// The home.
+        home: PathBuf,
+        /// Why, and what to do.
+        source: Box<FileError>,
+    },
+    /// The state's database.
+    #[error("{path}: {source}{}", if is_lost(source) { LOST_STATE } else { "" }, path = path.display())]
+    State {
+        /// The state's database.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The state's owner and incarnation.
+    #[error("{path}: {source}{}", if is_foreign(source) { "" } else { LOST_STATE }, path = path.display())]
+    Incarnation {
+        /// The state's database.
+        path: PathBuf,
+        /// Why.
+        source: IncarnationError,
+    },
+}
+
+const fn is_lost(source: &StoreError) -> bool {
+    !matches!(source, StoreError::InUse { .. } | StoreError::LooseMode { .. })
+}
+
+const fn is_foreign(source: &IncarnationError) -> bool {
+    matches!(source, IncarnationError::OtherMember { .. } | IncarnationError::OtherSplit { .. })
+}
+
+/// The command in full, for this home.
+fn watermark_remedy(home: &Path, chain: &ChainId, fault: &Fault) -> String {
+    let verb = match fault {
+        Fault::Missing => "init",
+        Fault::Length { .. }
+        | Fault::BothSlotsDamaged
+        | Fault::OneSlotDamaged { .. }
+        | Fault::SequenceGap { .. } => "raise",
+        _ => return String::new(),
+    };
+    let (home, chain) = (shell(&home.display().to_string()), shell(chain.as_str()));
+    format!(". In full: cosigner state {verb} --home {home} --chain-id {chain} --height H")
+}

@@ -1,0 +1,334 @@
+//! `cosigner.toml`: what this node does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::types::{ChainId, Cluster, MemberId};
+use crate::validator::Address as ValidatorAddress;
+
+use super::address::{AddressError, HostPort, listen, within};
+use super::read::{Chain, Id, Parsed};
+use super::text::line_of;
+use super::{ConfigError, GiveUp, Home, LogFormat, LogLevel};
+
+/// Where health and status are served when nothing is said.
+const DEFAULT_OPS: &str = "127.0.0.1:2223";
+
+/// Everything that `cosigner.toml`, the environment and the flags say, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This node among the cosigners.
+    pub node: NodeSettings,
+    /// Where `/livez`, `/readyz`, `/healthz` and `/status` are served; `None` if switched off.
+    pub ops_listen: Option<SocketAddr>,
+    /// Logging.
+    pub log: LogSettings,
+    /// The chains, at least one, each once.
+    pub chains: Vec<ChainSettings>,
+    /// The validators to dial, each once. May be empty: such a node helps the others sign.
+    pub validators: Vec<ValidatorSettings>,
+}
+
+/// `[node]`.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// This node's member id.
+    pub id: MemberId,
+    /// What it binds for the other cosigners.
+    pub listen: SocketAddr,
+    /// Members that moved since `cluster.toml` was written.
+    pub addresses: BTreeMap<MemberId, HostPort>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Default)]
+pub struct LogSettings {
+    /// What is logged.
+    pub level: LogLevel,
+    /// How.
+    pub format: LogFormat,
+}
+
+/// `[[chain]]`.
+#[derive(Clone, Debug)]
+pub struct ChainSettings {
+    /// The chain.
+    pub id: ChainId,
+    /// Where its key is.
+    pub key: KeySource,
+    /// How long requests may fail before the validator is told.
+    pub give_up_after: GiveUp,
+}
+
+/// `key = { backend = … }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A share in `keys/`.
+    Threshold,
+}
+
+/// `[[validator]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatorSettings {
+    /// The chain that it validates.
+    pub chain: ChainId,
+    /// Where it listens.
+    pub address: ValidatorAddress,
+}
+
+/// What flags and environment say instead of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--validator`: replaces the whole list unless empty.
+    pub validators: Vec<ValidatorAddress>,
+    /// `--ops-listen`.
+    pub ops_listen: Option<OpsListen>,
+    /// `--log-level`.
+    pub log_level: Option<LogLevel>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+}
+
+/// An address to serve status on; the empty string switches it off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpsListen(pub Option<SocketAddr>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    node: Node,
+    ops: Option<Ops>,
+    log: Option<Log>,
+    #[serde(default)]
+    chain: Vec<RawChain>,
+    #[serde(default)]
+    validator: Vec<RawValidator>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Node {
+    id: Id,
+    listen: Parsed<Bind>,
+    #[serde(default)]
+    addresses: BTreeMap<Id, Parsed<HostPort>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ops {
+    listen: Option<Parsed<OpsListen>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    level: Option<Parsed<LogLevel>>,
+    format: Option<Parsed<LogFormat>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChain {
+    id: Spanned<Chain>,
+    key: Spanned<toml::Table>,
+    give_up_after: Option<Parsed<GiveUp>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawValidator {
+    chain_id: Spanned<Chain>,
+    address: Parsed<ValidatorAddress>,
+}
+
+struct Bind(SocketAddr);
+
+impl FromStr for Bind {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        listen(text).map(Self)
+    }
+}
+
+impl FromStr for OpsListen {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text.is_empty() { Ok(Self(None)) } else { listen(text).map(|at| Self(Some(at))) }
+    }
+}
+
+impl Settings {
+    /// Reads `cosigner.toml` of this home and lays the flags over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file, line and what to do.
+    pub fn read(home: &Home, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let file = home.cosigner_toml();
+        let text =
+            std::fs::read_to_string(&file).map_err(|source| ConfigError::from_io(&file, source))?;
+        let mut settings = Self::parse(&text, &file, home.root())?;
+        settings.lay_over(overrides, home.root())?;
+        Ok(settings)
+    }
+
+    /// Reads the text of a `cosigner.toml`; `file` is for the errors, `root` is what relative
+    /// paths in it are relative to.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn parse(text: &str, file: &Path, root: &Path) -> Result<Self, ConfigError> {
+        let raw: File =
+            toml::from_str(text).map_err(|error| ConfigError::from_toml(file, text, &error))?;
+        let log = raw.log.map_or_else(LogSettings::default, |log| LogSettings {
+            level: log.level.map(|level| level.0).unwrap_or_default(),
+            format: log.format.map(|format| format.0).unwrap_or_default(),
+        });
+        let ops = match raw.ops.and_then(|ops| ops.listen) {
+            Some(ops) => ops.0.0,
+            None => DEFAULT_OPS.parse().ok(),
+        };
+        let node = NodeSettings {
+            id: raw.node.id.0,
+            listen: raw.node.listen.0.0,
+            addresses: raw.node.addresses.into_iter().map(|(id, to)| (id.0, to.0)).collect(),
+        };
+        let chains = chains(raw.chain, text, file)?;
+        let validators = validators(raw.validator, &chains, text, file, root)?;
+        Ok(Self { node, ops_listen: ops, log, chains, validators })
+    }
+
+    fn lay_over(&mut self, overrides: &Overrides, root: &Path) -> Result<(), ConfigError> {
+        if let Some(ops) = overrides.ops_listen {
+            self.ops_listen = ops.0;
+        }
+        if let Some(level) = &overrides.log_level {
+            self.log.level = level.clone();
+        }
+        if let Some(format) = overrides.log_format {
+            self.log.format = format;
+        }
+        if overrides.validators.is_empty() {
+            return Ok(());
+        }
+        let [chain] = self.chains.as_slice() else {
+            return Err(ConfigError::WhichChain { chains: self.chains.len() });
+        };
+        let mut replaced = Vec::new();
+        for address in &overrides.validators {
+            let address = within(address.clone(), root);
+            let validator = ValidatorSettings { chain: chain.id.clone(), address };
+            if replaced.contains(&validator) {
+                let address = validator.address.to_string();
+                return Err(ConfigError::SameValidatorFlag { address });
+            }
+            replaced.push(validator);
+        }
+        self.validators = replaced;
+        Ok(())
+    }
+
+    /// Checks that this node, the members that moved and every chain stand in the member list.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names what is missing where.
+    pub fn check_against(&self, cluster: &Cluster, file: &Path) -> Result<(), ConfigError> {
+        let members = cluster.members();
+        let file = file.to_owned();
+        if !members.contains_key(&self.node.id) {
+            return Err(ConfigError::NotAMember { file, id: self.node.id, members: members.len() });
+        }
+        for id in self.node.addresses.keys().copied() {
+            if !members.contains_key(&id) {
+                return Err(ConfigError::MovedStranger { file, id, members: members.len() });
+            }
+        }
+        let dealt = |chain: &ChainId| cluster.keys().get(chain).and_then(|key| key.threshold);
+        for chain in &self.chains {
+            if dealt(&chain.id).is_none() {
+                let known: Vec<&str> = cluster
+                    .keys()
+                    .keys()
+                    .filter(|id| dealt(id).is_some())
+                    .map(ChainId::as_str)
+                    .collect();
+                let chain = chain.id.clone();
+                return Err(ConfigError::NoKey { file, chain, known: known.join(", ") });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn chains(raw: Vec<RawChain>, text: &str, file: &Path) -> Result<Vec<ChainSettings>, ConfigError> {
+    let mut seen = BTreeSet::new();
+    let mut chains = Vec::new();
+    for chain in raw {
+        let line = line_of(text, chain.id.span().start);
+        let id = chain.id.into_inner().0;
+        if !seen.insert(id.clone()) {
+            return Err(ConfigError::SameChain { file: file.to_owned(), line, chain: id });
+        }
+        let key = key_source(&chain.key, text, file)?;
+        let give_up_after = chain.give_up_after.map(|after| after.0).unwrap_or_default();
+        chains.push(ChainSettings { id, key, give_up_after });
+    }
+    if chains.is_empty() {
+        return Err(ConfigError::NoChain { file: file.to_owned() });
+    }
+    Ok(chains)
+}
+
+fn key_source(
+    key: &Spanned<toml::Table>,
+    text: &str,
+    file: &Path,
+) -> Result<KeySource, ConfigError> {
+    let line = line_of(text, key.span().start);
+    let file = file.to_owned();
+    let Some(backend) = key.get_ref().get("backend").and_then(toml::Value::as_str) else {
+        return Err(ConfigError::KeyTable { file, line, found: "no backend".to_owned() });
+    };
+    if backend != "threshold" {
+        return Err(ConfigError::Backend { file, line, backend: backend.to_owned() });
+    }
+    match key.get_ref().keys().find(|name| *name != "backend") {
+        Some(found) => Err(ConfigError::KeyTable { file, line, found: found.clone() }),
+        None => Ok(KeySource::Threshold),
+    }
+}
+
+fn validators(
+    raw: Vec<RawValidator>,
+    chains: &[ChainSettings],
+    text: &str,
+    file: &Path,
+    root: &Path,
+) -> Result<Vec<ValidatorSettings>, ConfigError> {
+    let mut validators: Vec<ValidatorSettings> = Vec::new();
+    for validator in raw {
+        let line = line_of(text, validator.chain_id.span().start);
+        let chain = validator.chain_id.into_inner().0;
+        let address = within(validator.address.0, root);
+        let file = || file.to_owned();
+        if !chains.iter().any(|known| known.id == chain) {
+            return Err(ConfigError::ValidatorChain { file: file(), line, chain });
+        }
+        if validators.iter().any(|known| known.address == address) {
+            let address = address.to_string();
+            return Err(ConfigError::SameValidator { file: file(), line, address });
+        }
+        validators.push(ValidatorSettings { chain, address });
+    }
+    Ok(validators)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use std::time::Duration;
+
+use super::*;
+
+const WHOLE: &str = r#"
+[node]
+id = 1
+listen = "0.0.0.0:2222"
+addresses = { 2 = "10.0.0.99:2222" }
+
+[ops]
+listen = ""
+
+[log]
+level = "debug"
+format = "json"
+
+[[chain]]
+id = "cosmoshub-4"
+key = { backend = "threshold" }
+give_up_after = "never"
+
+[[chain]]
+id = "osmosis-1"
+key = { backend = "threshold" }
+
+[[validator]]
+chain_id = "cosmoshub-4"
+address = "tcp://10.0.0.1:26659"
+
+[[validator]]
+chain_id = "cosmoshub-4"
+address = "unix://run/privval.sock"
+"#;
+
+const SMALL: &str = "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n\
+                     [[chain]]\nid = \"c\"\nkey = { backend = \"threshold\" }\n";
+
+fn parse(text: &str) -> Result<Settings, ConfigError> {
+    Settings::parse(text, Path::new("/h/cosigner.toml"), Path::new("/h"))
+}
+
+fn refusal(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn reads_every_key_of_the_documented_file() {
+    let settings = parse(WHOLE).unwrap();
+    assert_eq!(settings.node.id.get(), 1);
+    let moved = settings.node.addresses.get(&MemberId::new(2).unwrap()).unwrap();
+    assert_eq!(moved.to_string(), "10.0.0.99:2222");
+    assert_eq!(settings.ops_listen, None);
+    assert_eq!(settings.log.level.as_str(), "debug");
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.chains[0].give_up_after, GiveUp::Never);
+    assert_eq!(settings.chains[1].give_up_after, GiveUp::After(Duration::from_secs(3)));
+    let sockets: Vec<String> = settings.validators.iter().map(|v| v.address.to_string()).collect();
+    assert_eq!(sockets, ["tcp://10.0.0.1:26659", "unix:///h/run/privval.sock"]);
+}
+
+#[test]
+fn fills_in_what_is_not_said() {
+    let settings = parse(SMALL).unwrap();
+    assert_eq!(settings.ops_listen, Some(DEFAULT_OPS.parse().unwrap()));
+    assert_eq!(settings.log.level.as_str(), "info");
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert!(settings.validators.is_empty());
+}
+
+#[test]
+fn refuses_unknown_keys_with_the_line_and_the_likely_meaning() {
+    let text = refusal(&SMALL.replace("listen =", "listn ="));
+    assert!(text.starts_with("/h/cosigner.toml:3: unknown field `listn`"), "{text}");
+    assert!(text.ends_with("did you mean `listen`?"), "{text}");
+    let text = refusal(&SMALL.replace("[[chain]]", "witness_dir = \"/run\"\n[[chain]]"));
+    assert!(text.starts_with("/h/cosigner.toml:4: unknown field `witness_dir`"), "{text}");
+}
+
+#[test]
+fn refuses_backends_that_this_version_lacks_by_name() {
+    for backend in ["file", "pkcs11", "awskms"] {
+        let key = format!("{backend}\", path = \"x");
+        let text = refusal(&SMALL.replace("threshold", &key));
+        assert!(text.starts_with("/h/cosigner.toml:6: "), "{text}");
+        assert!(text.contains(backend) && text.contains("not in this version"), "{text}");
+    }
+    let text = refusal(&SMALL.replace("threshold\"", "threshold\", path = \"x\""));
+    assert!(text.contains("path"), "{text}");
+}
+
+#[test]
+fn refuses_wrong_values_where_they_stand() {
+    let cases = [
+        ("id = 1", "id = 0", ":2: ", "1 to 15"),
+        ("id = 1", "id = 16", ":2: ", "16"),
+        ("0.0.0.0:2222", "2222", ":3: ", "ip:port"),
+        ("id = \"c\"", "id = \"\"", ":5: ", "empty"),
+    ];
+    for (from, to, line, says) in cases {
+        let text = refusal(&SMALL.replacen(from, to, 1));
+        assert!(text.contains(line) && text.contains(says), "{to}: {text}");
+    }
+    for (extra, says) in [
+        ("[log]\nlevel = \"loud\"\n", "no log level"),
+        ("[log]\nformat = \"xml\"\n", "no log format"),
+        ("[ops]\nlisten = \"x\"\n", "ip:port"),
+        ("[[validator]]\nchain_id = \"c\"\naddress = \"noise://x@a:1\"\n", "not in this version"),
+        ("[[validator]]\nchain_id = \"d\"\naddress = \"tcp://a:1\"\n", "no [[chain]]"),
+        ("[[chain]]\nid = \"c\"\nkey = { backend = \"threshold\" }\n", "a second time"),
+    ] {
+        let text = refusal(&format!("{SMALL}{extra}"));
+        assert!(text.contains(says), "{extra}: {text}");
+    }
+    let none = "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n";
+    assert!(matches!(parse(none), Err(ConfigError::NoChain { .. })));
+}
+
+#[test]
+fn refuses_one_validator_address_twice() {
+    let validator = "[[validator]]\nchain_id = \"c\"\naddress = \"tcp://a:1\"\n";
+    let refused = parse(&format!("{SMALL}{validator}{validator}"));
+    assert!(matches!(refused, Err(ConfigError::SameValidator { line: 11, .. })), "{refused:?}");
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let mut settings = parse(SMALL).unwrap();
+    let overrides = Overrides {
+        validators: vec!["tcp://b:2".parse().unwrap(), "unix://s".parse().unwrap()],
+        ops_listen: Some("127.0.0.1:9".parse().unwrap()),
+        log_level: Some("warn".parse().unwrap()),
+        log_format: Some(LogFormat::Json),
+    };
+    settings.lay_over(&overrides, Path::new("/h")).unwrap();
+    let sockets: Vec<String> = settings.validators.iter().map(|v| v.address.to_string()).collect();
+    assert_eq!(sockets, ["tcp://b:2", "unix:///h/s"]);
+    assert_eq!(settings.ops_listen, Some("127.0.0.1:9".parse().unwrap()));
+    assert_eq!(settings.log.level.as_str(), "warn");
+    assert_eq!(settings.log.format, LogFormat::Json);
+}
+
+#[test]
+fn a_validator_flag_does_not_guess_among_several_chains() {
+    let mut settings = parse(WHOLE).unwrap();
+    let overrides =
+        Overrides { validators: vec!["tcp://b:2".parse().unwrap()], ..Overrides::default() };
+    let refused = settings.lay_over(&overrides, Path::new("/h"));
+    assert!(matches!(refused, Err(ConfigError::WhichChain { chains: 2 })));
+}

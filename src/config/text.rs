@@ -1,0 +1,71 @@
+//! Lines, and the key that was probably meant.
+
+/// The line, from 1, of a byte offset.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// A string as TOML writes it.
+pub(super) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Adds the nearest known key to serde's "unknown field `a`, expected one of `b`, `c`".
+pub(super) fn with_suggestion(message: &str) -> String {
+    if !message.starts_with("unknown field") {
+        return message.to_owned();
+    }
+    let mut names = message.split('`').skip(1).step_by(2);
+    let Some(unknown) = names.next() else { return message.to_owned() };
+    let nearest = names.map(|name| (distance(unknown, name), name)).min();
+    match nearest {
+        Some((distance, name)) if distance <= 2 => {
+            format!("{message}; did you mean `{name}`?")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+/// Levenshtein distance: how many letters to insert, remove or replace.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (b, pair) in to.chars().zip(row.windows(2)) {
+            let &[diagonal, above] = pair else { break };
+            left = (diagonal + usize::from(a != b)).min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_letters_to_change() {
+        assert_eq!(distance("listen", "listen"), 0);
+        assert_eq!(distance("listn", "listen"), 1);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", ""), 3);
+    }
+
+    #[test]
+    fn suggests_the_nearest_key_and_nothing_far_away() {
+        let near = with_suggestion("unknown field `listn`, expected one of `id`, `listen`");
+        assert!(near.ends_with("did you mean `listen`?"), "{near}");
+        let far = "unknown field `witness_dir`, expected one of `id`, `listen`";
+        assert_eq!(with_suggestion(far), far);
+    }
+
+    #[test]
+    fn finds_the_line_of_an_offset() {
+        assert_eq!(line_of("a\nb\nc", 0), 1);
+        assert_eq!(line_of("a\nb\nc", 4), 3);
+    }
+}

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod frost;
 pub mod keystore;
+pub mod node;
 pub mod ops;
 pub mod peer;
 pub mod privval;

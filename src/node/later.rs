@@ -1,0 +1,78 @@
+//! What the plane does when it has time: log lines, counts, Raft entries, nonces.
+//!
+//! All of it comes after the reply, and not between a prevote and its precommit.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::ops::{Tally, write_line};
+use crate::raft::Settled;
+use crate::signing::Reply;
+use crate::types::ChainId;
+
+/// A validator's next request is expected sooner than this, if there is one.
+pub(super) const QUIET: Duration = Duration::from_millis(2);
+/// Under load, what is put off is not put off for longer.
+const LONGEST: Duration = Duration::from_millis(50);
+/// Nor is more of it kept than this.
+const MOST: usize = 64;
+
+/// Work that was put off until it is quiet.
+pub(super) struct Later {
+    replies: Vec<(Reply, Instant)>,
+    settled: BTreeMap<ChainId, Settled>,
+    since: Option<Instant>,
+    tally: Tally,
+    replicate: UnboundedSender<Settled>,
+}
+
+impl Later {
+    pub(super) fn new(replicate: UnboundedSender<Settled>) -> Self {
+        Self {
+            replies: Vec::new(),
+            settled: BTreeMap::new(),
+            since: None,
+            tally: Tally::default(),
+            replicate,
+        }
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply, answered: Instant) {
+        self.since.get_or_insert(answered);
+        self.replies.push((reply, answered));
+    }
+
+    /// The newest signature of each chain wins.
+    pub(super) fn settle(&mut self, settled: Settled, now: Instant) {
+        self.since.get_or_insert(now);
+        self.settled.insert(settled.chain.clone(), settled);
+    }
+
+    pub(super) const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.since.is_none()
+    }
+
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.replies.len() >= MOST
+            || self.since.is_some_and(|since| now.saturating_duration_since(since) >= LONGEST)
+    }
+
+    /// Does it all.
+    pub(super) fn flush(&mut self) {
+        self.since = None;
+        for (_, settled) in std::mem::take(&mut self.settled) {
+            // Raft gone means that the node stops.
+            let _ = self.replicate.send(settled);
+        }
+        for (reply, answered) in self.replies.drain(..) {
+            self.tally.count(&reply);
+            write_line(&reply, answered);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The signing plane's thread: takes events, lets the plane decide, carries out its effects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Instant, SystemTime};
+
+use getrandom::SysRng;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+use tracing::{debug, warn};
+
+use super::later::{Later, QUIET};
+use super::writers::Writer;
+use crate::ops::Tally;
+use crate::peer::{self, Link, LinkId};
+use crate::privval::Fields;
+use crate::signing::{Effect, Input, Plane, Reply, Snapshot, Verdict};
+use crate::types::{ChainId, MemberId, UnixMillis};
+use crate::validator::Control;
+use crate::watermark::{Record, Watermarked};
+
+/// Orders between two looks at the sockets, so that a burst of inputs starves nobody.
+const BURST: usize = 16;
+
+/// What happens to the plane besides messages of members.
+pub(super) enum Event {
+    Ask {
+        chain: ChainId,
+        fields: Fields,
+        extension: Option<Vec<u8>>,
+        reply: oneshot::Sender<Verdict>,
+    },
+    Written {
+        chain: ChainId,
+        receipt: Watermarked,
+    },
+    WriteFailed {
+        chain: ChainId,
+    },
+    Leader(Option<MemberId>),
+    Look(oneshot::Sender<Look>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// What `/status` wants of the plane.
+pub(super) struct Look {
+    pub(super) snapshot: Snapshot,
+    pub(super) tally: Tally,
+}
+
+/// Everything that the plane's effects act on.
+pub(super) struct PlaneThread {
+    plane: Plane<SysRng>,
+    links: HashMap<LinkId, Link>,
+    writers: BTreeMap<ChainId, Writer>,
+    asks: HashMap<u64, oneshot::Sender<Verdict>>,
+    next_ticket: u64,
+    later: Later,
+    control: Control,
+    /// Own writes that wait until the messages are on their way.
+    writes: Vec<(ChainId, Record)>,
+    has_sent: bool,
+}
+
+impl PlaneThread {
+    pub(super) fn new(
+        plane: Plane<SysRng>,
+        writers: BTreeMap<ChainId, Writer>,
+        later: Later,
+        control: Control,
+    ) -> Self {
+        Self {
+            plane,
+            links: HashMap::new(),
+            writers,
+            asks: HashMap::new(),
+            next_ticket: 0,
+            later,
+            control,
+            writes: Vec::new(),
+            has_sent: false,
+        }
+    }
+
+    /// Runs until [`Event::Stop`], then finishes every write that was begun.
+    pub(super) async fn run(
+        mut self,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut peers: mpsc::UnboundedReceiver<peer::Event>,
+    ) {
+        let mut quiet_at = Instant::now() + QUIET;
+        let mut may_prepare = true;
+        loop {
+            let mut wake = self.plane.next_timer();
+            if may_prepare || !self.later.is_empty() {
+                wake = wake.min(quiet_at);
+            }
+            tokio::select! {
+                biased;
+                Some(event) = peers.recv() => self.peer_event(event),
+                Some(event) = events.recv() => match event {
+                    Event::Stop(stopped) => return self.stop(stopped),
+                    event => self.event(event),
+                },
+                () = sleep_until(wake.into()) => {
+                    let now = Instant::now();
+                    if self.plane.next_timer() <= now {
+                        self.input(Input::Timer);
+                    } else {
+                        may_prepare = self.prepare(now);
+                        // A past deadline never waits: let the sockets' tasks run in between.
+                        tokio::task::yield_now().await;
+                    }
+                    self.settle_down().await;
+                    continue;
+                }
+            }
+            for _ in 0..BURST {
+                match peers.try_recv() {
+                    Ok(event) => self.peer_event(event),
+                    Err(_) => break,
+                }
+            }
+            self.settle_down().await;
+            let now = Instant::now();
+            quiet_at = now + QUIET;
+            may_prepare = true;
+            if self.later.is_overdue(now) {
+                self.later.flush();
+            }
+        }
+    }
+
+    /// Messages first, then own writes, then own shares: each travels while the next is done.
+    async fn settle_down(&mut self) {
+        loop {
+            if std::mem::take(&mut self.has_sent) && !self.writes.is_empty() {
+                // A send is only queued: its task must run before this thread computes.
+                tokio::task::yield_now().await;
+            }
+            for (chain, record) in std::mem::take(&mut self.writes) {
+                let written = self.writers.get(&chain).is_some_and(|w| w.write(record));
+                if !written {
+                    self.input(Input::WriteFailed { chain });
+                }
+            }
+            let worked = self.plane.work(Instant::now());
+            self.carry_out();
+            if !worked && self.writes.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Idle time. `false` if there is nothing left to prepare.
+    fn prepare(&mut self, now: Instant) -> bool {
+        if !self.later.is_empty() {
+            self.later.flush();
+            return true;
+        }
+        let more = self.plane.idle(now);
+        self.carry_out();
+        more
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Ask { chain, fields, extension, reply } => {
+                let ticket = self.next_ticket;
+                self.next_ticket = self.next_ticket.wrapping_add(1);
+                self.asks.insert(ticket, reply);
+                self.input(Input::Ask { ticket, chain, fields, extension });
+            }
+            Event::Written { chain, receipt } => self.input(Input::Written { chain, receipt }),
+            Event::WriteFailed { chain } => self.input(Input::WriteFailed { chain }),
+            Event::Leader(leader) => self.input(Input::Leader(leader)),
+            Event::Look(look) => {
+                self.later.flush();
+                let (snapshot, tally) = (self.plane.snapshot(), self.later.tally().clone());
+                // Whoever asked may have gone.
+                let _ = look.send(Look { snapshot, tally });
+            }
+            Event::Stop(_) => {}
+        }
+    }
+
+    fn peer_event(&mut self, event: peer::Event) {
+        match event {
+            peer::Event::Up { link, hello } => {
+                let (peer, id) = (link.peer, link.id);
+                debug!(member = %peer, "the plane has a link");
+                self.links.insert(id, link);
+                self.input(Input::Up { peer, link: id, incarnation: hello.incarnation });
+            }
+            peer::Event::Message { peer, link, message, permit } => {
+                self.input(Input::Message { peer, link, message });
+                drop(permit);
+            }
+            peer::Event::Down { peer, link, reason } => {
+                debug!(member = %peer, reason, "the plane has lost a link");
+                self.links.remove(&link);
+                self.input(Input::Down { peer, link });
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.plane.handle(input, Instant::now(), wall());
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        for effect in self.plane.take_effects() {
+            match effect {
+                Effect::Send { link, message } => {
+                    self.has_sent = true;
+                    if let Some(to) = self.links.get(&link)
+                        && let Err(why) = to.send(message)
+                    {
+                        debug!(%why, "not sent");
+                    }
+                }
+                Effect::Write { chain, record } => self.writes.push((chain, record)),
+                Effect::Reply(reply) => self.reply(reply),
+                Effect::Replicate(settled) => self.later.settle(settled, Instant::now()),
+                Effect::LetValidatorsGo => self.control.let_go(),
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        if let Some(waiting) = self.asks.remove(&reply.ticket) {
+            // The connection may have gone; the signature is kept for a repeat.
+            let _ = waiting.send(reply.verdict.clone());
+        }
+        self.later.reply(reply, Instant::now());
+    }
+
+    fn stop(mut self, stopped: oneshot::Sender<()>) {
+        self.later.flush();
+        for (chain, writer) in std::mem::take(&mut self.writers) {
+            debug!(%chain, "finishing the watermark's writes");
+            writer.finish();
+        }
+        if stopped.send(()).is_err() {
+            warn!("nobody waits for the signing plane to stop");
+        }
+    }
+}
+
+/// The wall clock, for the height-jump rule alone. Before 1970 it is 1970.
+pub(super) fn wall() -> UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

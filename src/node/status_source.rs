@@ -1,0 +1,158 @@
+//! `/status`, put together from the plane, Raft and the validators' connections.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{oneshot, watch};
+
+use super::plane_thread::{Event, Look};
+use crate::ops::{
+    ChainStatus, Condition, LastSignState, MemberStatus, Source, Status, ValidatorStatus,
+    WatermarkStatus, not_ready, valcons,
+};
+use crate::raft::Raft;
+use crate::signing::ChainSnapshot;
+use crate::types::{ChainId, Cluster, Hrs, MemberId, PublicKey, Threshold};
+use crate::validator::{ConnectionState, Control};
+
+/// What a status is made of.
+#[derive(Clone)]
+pub(super) struct StatusSource {
+    pub(super) me: MemberId,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) chains: Arc<BTreeMap<ChainId, (PublicKey, Threshold)>>,
+    pub(super) events: UnboundedSender<Event>,
+    pub(super) control: Control,
+    pub(super) raft: watch::Receiver<Option<Raft>>,
+}
+
+impl Source for StatusSource {
+    async fn status(&self) -> Option<Status> {
+        let (sender, look) = oneshot::channel();
+        self.events.send(Event::Look(sender)).ok()?;
+        Some(self.assemble(&look.await.ok()?))
+    }
+}
+
+impl StatusSource {
+    fn assemble(&self, look: &Look) -> Status {
+        let raft = self.raft.borrow().clone();
+        let leadership = raft.as_ref().map(|raft| raft.leadership().borrow().clone());
+        let leader = leadership.as_ref().and_then(|known| known.leader);
+        let role = leadership.as_ref().map_or("follower", |known| known.role.name());
+        let not_ready = self.reasons(look, leader);
+        let address = |id: MemberId| Some(self.cluster.members().get(&id)?.address.clone());
+        let chains: Vec<ChainStatus> =
+            self.chains.iter().map(|(chain, key)| chain_status(chain, key, look)).collect();
+        let mark = chains.first().and_then(|chain| chain.watermark);
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node_id: self.me.get(),
+            role: role.to_owned(),
+            leader_id: leader.map(MemberId::get),
+            term: leadership.as_ref().map_or(0, |known| known.term),
+            is_leader: leader == Some(self.me),
+            leader_addr: leader.and_then(address),
+            ready: not_ready.is_empty(),
+            not_ready,
+            members: self.members(look),
+            chains,
+            validators: self.validators(),
+            last_sign_state: mark.map(|WatermarkStatus { height, round, step }| LastSignState {
+                height,
+                round,
+                step,
+            }),
+            raft_applied: raft.as_ref().and_then(|raft| raft.status().applied),
+        }
+    }
+
+    fn reasons(&self, look: &Look, leader: Option<MemberId>) -> Vec<String> {
+        let connections = self.control.connections();
+        let threshold = self.chains.values().map(|(_, threshold)| threshold.t()).max();
+        let condition = Condition {
+            has_leader: leader.is_some(),
+            reachable: look.snapshot.reachable.len() + 1,
+            threshold: usize::from(threshold.unwrap_or(1)),
+            state_failed: look.snapshot.chains.values().any(|chain| chain.stopped),
+            has_validators: !connections.is_empty(),
+            any_validator: connections
+                .iter()
+                .any(|connection| connection.state != ConnectionState::Dialling),
+        };
+        not_ready(&condition).iter().map(ToString::to_string).collect()
+    }
+
+    fn members(&self, look: &Look) -> Vec<MemberStatus> {
+        let status = |member: &crate::types::Member| {
+            let seen = look.snapshot.reachable.get(&member.id);
+            let lag = seen.and_then(|seen| {
+                let lags = seen.watermarks.iter().filter_map(|(chain, theirs)| {
+                    let own = look.snapshot.chains.get(chain)?.watermark?;
+                    Some(own.height.get().saturating_sub(theirs.height.get()))
+                });
+                lags.max()
+            });
+            let is_me = member.id == self.me;
+            MemberStatus {
+                id: member.id.get(),
+                address: member.address.clone(),
+                connected: is_me || seen.is_some(),
+                rtt_ms: seen.and_then(|seen| seen.rtt).map(|rtt| rtt.as_secs_f64() * 1000.0),
+                watermark_lag: if is_me { Some(0) } else { lag },
+            }
+        };
+        self.cluster.members().values().map(status).collect()
+    }
+
+    fn validators(&self) -> Vec<ValidatorStatus> {
+        let status = |connection: &crate::validator::Connection| {
+            let connected = connection.state == ConnectionState::Connected;
+            ValidatorStatus {
+                chain_id: connection.chain.to_string(),
+                address: connection.address.to_string(),
+                connected,
+                state: match connection.state {
+                    ConnectionState::Dialling => "dialling",
+                    ConnectionState::Waiting => "waiting",
+                    ConnectionState::Connected => "connected",
+                }
+                .to_owned(),
+                since: connected.then_some(connection.since.0 / 1000),
+            }
+        };
+        self.control.connections().iter().map(status).collect()
+    }
+}
+
+fn chain_status(
+    chain: &ChainId,
+    (public_key, threshold): &(PublicKey, Threshold),
+    look: &Look,
+) -> ChainStatus {
+    let (counts, last_signed) = look.tally.of(chain);
+    let ChainSnapshot { watermark, nonces_ready, .. } =
+        look.snapshot.chains.get(chain).copied().unwrap_or_default();
+    let address = public_key.address();
+    ChainStatus {
+        id: chain.to_string(),
+        backend: "threshold".to_owned(),
+        public_key: STANDARD.encode(public_key.as_bytes()),
+        address: hex::encode_upper(address),
+        valcons: valcons(&address),
+        threshold: threshold.t(),
+        members: threshold.n(),
+        watermark: watermark.map(|Hrs { height, round, step }| WatermarkStatus {
+            height: height.get(),
+            round: round.get(),
+            step: step.number(),
+        }),
+        ceiling: None,
+        last_signed,
+        counts,
+        nonces_ready,
+    }
+}

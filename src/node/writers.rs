@@ -1,0 +1,61 @@
+//! One thread for each watermark file.
+//!
+//! A write that was handed over is carried out whatever happens to the request: nobody can cancel it.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::error;
+
+use super::plane_thread::Event;
+use crate::types::ChainId;
+use crate::watermark::{Record, WatermarkFile};
+
+/// Writes the records of one chain, in order.
+pub(super) struct Writer {
+    records: mpsc::Sender<Record>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the thread of a file; receipts go to `events`.
+    pub(super) fn start(
+        chain: ChainId,
+        mut file: WatermarkFile,
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Self> {
+        let (records, queue) = mpsc::channel::<Record>();
+        let name = format!("watermark-{chain}").chars().take(15).collect();
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            for record in queue {
+                let chain = chain.clone();
+                let event = match file.write(&record) {
+                    Ok(receipt) => Event::Written { chain, receipt },
+                    Err(why) => {
+                        error!(%chain, %why, "the watermark was not written");
+                        Event::WriteFailed { chain }
+                    }
+                };
+                if events.send(event).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { records, thread })
+    }
+
+    /// Hands a record over. `false` if the thread is gone.
+    pub(super) fn write(&self, record: Record) -> bool {
+        self.records.send(record).is_ok()
+    }
+
+    /// Waits for everything that was handed over.
+    pub(super) fn finish(self) {
+        drop(self.records);
+        if self.thread.join().is_err() {
+            error!("a watermark thread has panicked");
+        }
+    }
+}

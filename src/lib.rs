@@ -4,6 +4,7 @@
 //! turns it into checked fields, `signing` coordinates it, `watermark` rules on it at every member,
 //! `frost` makes the shares, `peer` carries them. `node` puts the rooms together.
 
+pub mod cli;
 pub mod config;
 pub mod frost;
 pub mod keystore;

@@ -1,3 +1,5 @@
 //! The `cosigner` binary: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cosigner::cli::main()
+}

@@ -1,0 +1,127 @@
+//! The commands.
+//!
+//! One file per command. A command's answer goes to standard output, everything else to standard
+//! error. Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 refused for
+//! safety.
+
+mod address;
+mod check;
+mod error;
+mod overrides;
+mod show;
+mod split_key;
+mod start;
+mod state;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config::Home;
+
+pub use error::CliError;
+
+/// A threshold remote signer for CometBFT validators: no machine holds the whole key, no request can
+/// make it sign twice.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cosigner",
+    version,
+    after_help = "\
+Begin here:
+  cosigner split-key --help        split a validator's key among cosigners
+  cosigner config check            look whether a home is fit to start
+  cosigner start                   run it
+
+Exit codes: 0 done; 1 failed while running; 2 bad usage or configuration; 3 refused for safety."
+)]
+struct Cli {
+    /// The node's home: cosigner.toml, cluster.toml, keys/ and state/ [default: ~/.cosigner]
+    #[arg(long, global = true, env = "COSIGNER_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    SplitKey(split_key::Args),
+    Start(start::Args),
+    Status(status::Args),
+    #[command(subcommand)]
+    State(state::StateCommand),
+    Address(address::Args),
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version
+    #[command(after_help = "Example:\n  cosigner version")]
+    Version,
+}
+
+/// Look at the configuration
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    Check(check::Args),
+    Show(show::Args),
+}
+
+/// Reads the command line, runs the command, and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Whatever this process makes, sled's files too, is for its owner alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // Bad usage ends here, with exit code 2.
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli, &matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cosigner: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
+    let home = cli.home.filter(|home| !home.as_os_str().is_empty());
+    let home = || home_or_default(home);
+    match cli.command {
+        Command::SplitKey(args) => split_key::run(&args),
+        Command::Start(args) => start::run(&home()?, &args),
+        Command::Status(args) => status::run(&home()?, &args),
+        Command::State(command) => state::run(&home()?, &command),
+        Command::Address(args) => address::run(&home()?, &args),
+        Command::Config(ConfigCommand::Check(args)) => check::run(&home()?, &args),
+        Command::Config(ConfigCommand::Show(args)) => {
+            show::run(&home()?, &args, innermost(matches))
+        }
+        Command::Version => print(&format!("cosigner {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+/// The matches of the command itself, `config show` say.
+fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
+}
+
+fn home_or_default(given: Option<PathBuf>) -> Result<Home, CliError> {
+    let default = || std::env::home_dir().map(|home| home.join(".cosigner"));
+    given.or_else(default).map(|path| Home::new(&path)).ok_or(CliError::NoHome)
+}
+
+/// Writes a command's answer. A reader that went away early is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::Output(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,143 @@
+//! How commands fail, and the exit code of each failure.
+
+use crate::config::{ConfigError, HomeError, LoadError};
+use crate::node::NodeError;
+use crate::types::ChainId;
+use crate::watermark::FileError;
+
+use super::split_key::SplitError;
+use super::state::RaiseError;
+
+const FAILED: u8 = 1;
+const BAD_USAGE: u8 = 2;
+const REFUSED: u8 = 3;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// No `--home`, and no user's home directory.
+    #[error("no home: give --home DIR, or set COSIGNER_HOME")]
+    NoHome,
+    /// The answer could not be written.
+    #[error("standard output cannot be written: {0}")]
+    Output(std::io::Error),
+    /// The home's files.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The home's directories, modes, lock.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Something that `start` needs.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A watermark file.
+    #[error(transparent)]
+    Watermark(#[from] FileError),
+    /// `state show` of files that cannot be used.
+    #[error("{} cannot be used:\n{}", count(files), lines(files))]
+    Unusable {
+        /// Each, and what is wrong with it.
+        files: Vec<FileError>,
+    },
+    /// `split-key`.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// A chain that the cluster does not have.
+    #[error("--chain-id {chain}: cluster.toml has no [[key]] for it; it has: {known}")]
+    UnknownChain {
+        /// The chain asked for.
+        chain: ChainId,
+        /// Chains of the list, separated by commas.
+        known: String,
+    },
+    /// Several chains, and none named.
+    #[error("--chain-id is missing: this home has several chains: {known}")]
+    WhichChain {
+        /// Chains of the list, separated by commas.
+        known: String,
+    },
+    /// `state raise`.
+    #[error(transparent)]
+    Raise(#[from] RaiseError),
+    /// An address that another process uses, or that this machine does not have.
+    #[error(
+        "{what} = \"{address}\" cannot be listened on: {source}; \
+         end what uses it (another cosigner?), or change {what} in cosigner.toml"
+    )]
+    Listen {
+        /// The setting.
+        what: &'static str,
+        /// Its value.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The node.
+    #[error(transparent)]
+    Node(NodeError),
+    /// `--log-level` or `[log] level`.
+    #[error("[log] level: {0}")]
+    LogLevel(#[from] tracing_subscriber::filter::ParseError),
+    /// `status` of a node that serves none.
+    #[error("[ops] listen is switched off in this home, so there is nobody to ask")]
+    OpsOff,
+    /// `status` of a node that does not answer.
+    #[error(
+        "no answer from http://{address}/status ([ops] listen): {reason}; \
+         this node is not running, or it was started with another --ops-listen"
+    )]
+    NoStatus {
+        /// `[ops] listen`.
+        address: std::net::SocketAddr,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl From<NodeError> for CliError {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Listen { what, address, source } => Self::Listen { what, address, source },
+            other => Self::Node(other),
+        }
+    }
+}
+
+impl CliError {
+    /// What the process ends with.
+    pub(super) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Output(_) | Self::NoStatus { .. } => FAILED,
+            Self::LogLevel(_) | Self::OpsOff => BAD_USAGE,
+            Self::Node(error) if error.is_refusal() => REFUSED,
+            Self::Node(_) => FAILED,
+            Self::NoHome
+            | Self::Config(_)
+            | Self::UnknownChain { .. }
+            | Self::WhichChain { .. }
+            | Self::Listen { .. }
+            | Self::Load(LoadError::Config(_)) => BAD_USAGE,
+            Self::Home(_)
+            | Self::Watermark(_)
+            | Self::Unusable { .. }
+            | Self::Raise(_)
+            | Self::Load(_) => REFUSED,
+            Self::Split(error) => match error {
+                SplitError::Exists { .. } => REFUSED,
+                error if error.is_usage() => BAD_USAGE,
+                _ => FAILED,
+            },
+        }
+    }
+}
+
+fn count(files: &[FileError]) -> String {
+    match files.len() {
+        1 => "a watermark".to_owned(),
+        several => format!("{several} watermarks"),
+    }
+}
+
+fn lines(files: &[FileError]) -> String {
+    files.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,394 @@
+//! A cluster of real `cosigner` processes on loopback, as `split-key` and `start` make it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::{Process, tail};
+use super::{http, key, ports, wait};
+
+/// The chain that every test cluster signs for.
+pub const CHAIN: &str = "cosigner-test-1";
+
+/// How long a cluster may take to elect somebody. The machine may be busy with other work; what an
+/// election should take is measured by `cluster_failover`, not here.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a cluster shall look like.
+pub struct Shape {
+    /// t.
+    pub threshold: usize,
+    /// n.
+    pub members: usize,
+    /// The consensus key; a fresh one if absent.
+    pub key_file: Option<PathBuf>,
+    /// Which validator address each member dials. Members that are not named dial nobody.
+    pub validators: BTreeMap<usize, Vec<String>>,
+    /// `give_up_after` of the chain, the default if absent.
+    pub give_up_after: Option<&'static str>,
+    /// `--log-level`.
+    pub log_level: &'static str,
+}
+
+impl Shape {
+    /// t of n, without validators.
+    pub fn new(threshold: usize, members: usize) -> Self {
+        Self {
+            threshold,
+            members,
+            key_file: None,
+            validators: BTreeMap::new(),
+            give_up_after: None,
+            log_level: "info",
+        }
+    }
+
+    /// Member `id` dials `address`.
+    pub fn validator(mut self, id: usize, address: impl Into<String>) -> Self {
+        self.validators.entry(id).or_default().push(address.into());
+        self
+    }
+
+    /// Every member dials `address`.
+    pub fn validator_of_all(mut self, address: &str) -> Self {
+        for id in 1..=self.members {
+            self = self.validator(id, address);
+        }
+        self
+    }
+
+    /// Shards this key instead of a throwaway one.
+    pub fn key_file(mut self, path: PathBuf) -> Self {
+        self.key_file = Some(path);
+        self
+    }
+
+    /// `--log-level`.
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// The chain's `give_up_after`.
+    pub fn give_up_after(mut self, value: &'static str) -> Self {
+        self.give_up_after = Some(value);
+        self
+    }
+}
+
+struct Member {
+    home: PathBuf,
+    log: PathBuf,
+    ops: SocketAddr,
+    process: Option<Process>,
+    stopped: bool,
+}
+
+/// The members are numbered from 1, as in their configuration.
+pub struct Cluster {
+    /// Before the directories, so that all processes are gone when their files are removed.
+    members: Vec<Member>,
+    public_key: [u8; 32],
+    log_level: &'static str,
+    directory: Option<TempDir>,
+}
+
+/// The binary under test: `COSIGNER_TEST_BINARY` (so that the release build can be put under tests
+/// that are themselves built without optimisation), else the one that cargo built for this test.
+pub fn binary() -> PathBuf {
+    env::var_os("COSIGNER_TEST_BINARY")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_cosigner")), PathBuf::from)
+}
+
+/// A `cosigner` command that sees nothing of the caller's environment meant for another cosigner.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("COSIGNER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Cluster {
+    /// A t-of-n cluster with a throwaway key, not yet started.
+    pub fn split(threshold: usize, members: usize) -> Self {
+        Self::new(Shape::new(threshold, members))
+    }
+
+    /// Shards the key and gives every home its own ports.
+    pub fn new(shape: Shape) -> Self {
+        let directory = tempfile::Builder::new().prefix("cosigner-test.").tempdir().unwrap();
+        let key_file = shape.key_file.clone().unwrap_or_else(|| {
+            let path = directory.path().join("priv_validator_key.json");
+            key::write_throwaway(&path);
+            path
+        });
+        let out = directory.path().join("shares");
+        let mut split = command();
+        split.arg("split-key").arg("--key-file").arg(&key_file).args(["--chain-id", CHAIN]);
+        split.args(["--threshold", &shape.threshold.to_string(), "--never-signed"]);
+        for _ in 0..shape.members {
+            split.args(["--cosigner", &format!("127.0.0.1:{}", ports::free())]);
+        }
+        split.arg("--out").arg(&out);
+        let done = split.output().unwrap();
+        assert!(
+            done.status.success(),
+            "split-key: {}\n{}{}",
+            done.status,
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr),
+        );
+        let members = (1..=shape.members)
+            .map(|id| {
+                let home = out.join(format!("cosigner-{id}"));
+                let ops = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+                configure(&home, ops, &shape, id);
+                let log = directory.path().join(format!("cosigner-{id}.log"));
+                Member { home, log, ops, process: None, stopped: false }
+            })
+            .collect();
+        Self {
+            members,
+            public_key: key::public_of(&key_file),
+            log_level: shape.log_level,
+            directory: Some(directory),
+        }
+    }
+
+    /// The validator's public key.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.public_key
+    }
+
+    /// The directory that holds everything; on the disk where the members keep their state.
+    pub fn directory(&self) -> &Path {
+        self.directory.as_ref().unwrap().path()
+    }
+
+    /// All members, from 1 to n.
+    pub fn ids(&self) -> Vec<usize> {
+        (1..=self.members.len()).collect()
+    }
+
+    /// Those that run and are not stopped.
+    pub fn running(&self) -> Vec<usize> {
+        let runs = |id: &usize| self.member(*id).process.is_some() && !self.member(*id).stopped;
+        self.ids().into_iter().filter(runs).collect()
+    }
+
+    fn member(&self, id: usize) -> &Member {
+        &self.members[id - 1]
+    }
+
+    fn process(&self, id: usize) -> &Process {
+        self.member(id).process.as_ref().unwrap_or_else(|| panic!("member {id} does not run"))
+    }
+
+    fn take_process(&mut self, id: usize) -> Process {
+        let member = &mut self.members[id - 1];
+        member.stopped = false;
+        member.process.take().unwrap_or_else(|| panic!("member {id} does not run"))
+    }
+
+    /// Starts a member.
+    pub fn start(&mut self, id: usize) {
+        let member = self.member(id);
+        assert!(member.process.is_none(), "member {id} runs already");
+        let mut start = command();
+        start.arg("start").arg("--home").arg(&member.home);
+        start.args(["--log-format", "json", "--log-level", self.log_level]);
+        let process = Process::start(start, &member.log);
+        self.members[id - 1].process = Some(process);
+    }
+
+    /// Starts all members and waits until they sign: ready and led.
+    pub fn start_all(&mut self) {
+        for id in self.ids() {
+            self.start(id);
+        }
+        self.wait_all_ready();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self, id: usize) {
+        self.take_process(id).kill();
+    }
+
+    /// `kill -9` and start again.
+    pub fn restart(&mut self, id: usize) {
+        self.kill(id);
+        self.start(id);
+    }
+
+    /// SIGSTOP.
+    pub fn stop(&mut self, id: usize) {
+        self.process(id).stop();
+        self.members[id - 1].stopped = true;
+    }
+
+    /// SIGCONT.
+    pub fn cont(&mut self, id: usize) {
+        self.process(id).cont();
+        self.members[id - 1].stopped = false;
+    }
+
+    /// SIGTERM, and the clean end that is due then.
+    pub fn terminate(&mut self, id: usize) {
+        let status = self.take_process(id).terminate();
+        assert_eq!(status.code(), Some(0), "member {id} after SIGTERM: {status}");
+    }
+
+    /// Panics if a member that should run has ended.
+    pub fn assert_running(&mut self) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if let Some(status) = member.process.as_mut().and_then(Process::ended) {
+                panic!("member {} ended by itself: {status}", index + 1);
+            }
+        }
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self, id: usize) -> u64 {
+        self.process(id).resident_kib()
+    }
+
+    /// `GET /status`, if the member answers.
+    pub fn try_status(&self, id: usize) -> Option<Value> {
+        let answer = http::get(self.member(id).ops, "/status").ok()?;
+        serde_json::from_str(&answer.body).ok()
+    }
+
+    /// `GET /status`.
+    pub fn status(&self, id: usize) -> Value {
+        wait::some(PATIENCE, || format!("/status of member {id}"), || self.try_status(id))
+    }
+
+    /// Why the member is not ready, if it answers. A standby without a validator is ready here: it
+    /// waits in the node's backlog.
+    fn not_ready(&self, id: usize) -> Option<Vec<String>> {
+        let status = self.try_status(id)?;
+        let words = status["not_ready"].as_array()?.iter().filter_map(Value::as_str);
+        Some(words.filter(|word| *word != "no_validator").map(str::to_owned).collect())
+    }
+
+    /// Waits until the member could sign.
+    pub fn wait_ready(&mut self, id: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.assert_running();
+            let reasons = self.not_ready(id);
+            if reasons.as_ref().is_some_and(Vec::is_empty) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "member {id} not ready in {PATIENCE:?}: {reasons:?}"
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for all members that run.
+    pub fn wait_all_ready(&mut self) {
+        for id in self.running() {
+            self.wait_ready(id);
+        }
+    }
+
+    /// Who leads, once the leader itself and every other running member agree on it.
+    pub fn wait_leader(&self) -> usize {
+        wait::some(
+            PATIENCE,
+            || "a leader that all running members agree on".into(),
+            || {
+                let running = self.running();
+                let seen: Vec<_> = running.iter().map(|id| self.leader_seen_by(*id)).collect();
+                let leader = seen.first().copied().flatten()?;
+                let agreed = seen.iter().all(|id| *id == Some(leader)) && running.contains(&leader);
+                agreed.then_some(leader)
+            },
+        )
+    }
+
+    /// Who leads, as one member sees it.
+    pub fn leader_seen_by(&self, id: usize) -> Option<usize> {
+        let leader = &self.try_status(id)?["leader_id"];
+        leader
+            .as_u64()
+            .and_then(|id| usize::try_from(id).ok())
+            .or_else(|| leader.as_str()?.parse().ok())
+    }
+
+    /// The member that holds a validator's connection now.
+    pub fn holder(&self) -> Option<usize> {
+        self.running().into_iter().find(|id| {
+            self.try_status(*id).is_some_and(|status| {
+                let validators = status["validators"].as_array().cloned().unwrap_or_default();
+                validators.iter().any(|validator| validator["connected"] == Value::Bool(true))
+            })
+        })
+    }
+
+    /// What all members have said so far, one text each.
+    pub fn logs(&self) -> Vec<String> {
+        let read = |member: &Member| fs::read(&member.log).unwrap_or_default();
+        self.members
+            .iter()
+            .map(|member| String::from_utf8_lossy(&read(member)).into_owned())
+            .collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        for (index, member) in self.members.iter().enumerate() {
+            println!("--- end of the log of member {}\n{}", index + 1, tail(&member.log, 40));
+        }
+        if let Some(directory) = self.directory.take() {
+            println!("--- kept for inspection: {}", directory.keep().display());
+        }
+    }
+}
+
+/// Loopback ports, validators and `give_up_after` for one home.
+fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) {
+    let path = home.join("cosigner.toml");
+    let mut config: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
+    let ops = toml::toml! { listen = (ops.to_string()) };
+    config.insert("ops".into(), ops.into());
+    if let Some(give_up_after) = shape.give_up_after {
+        for chain in config["chain"].as_array_mut().unwrap() {
+            let chain = chain.as_table_mut().unwrap();
+            chain.insert("give_up_after".into(), give_up_after.into());
+        }
+    }
+    let validators: Vec<toml::Value> = shape
+        .validators
+        .get(&id)
+        .into_iter()
+        .flatten()
+        .map(|address| {
+            let mut entry = toml::Table::new();
+            entry.insert("chain_id".into(), CHAIN.into());
+            entry.insert("address".into(), address.clone().into());
+            entry.into()
+        })
+        .collect();
+    config.insert("validator".into(), validators.into());
+    // Written in place: the mode stays.
+    fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+}

@@ -24,7 +24,7 @@ mod verified;
 mod withheld;
 
 pub use attempt::Account;
-pub use coordinator::{Coordinator, CoordinatorSnapshot, Origin};
+pub use coordinator::{Coordinator, Origin};
 pub use key::{ChainKey, ChainKeyError};
 pub use participant::{Participant, Starting};
 pub use plane::{

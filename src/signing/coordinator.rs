@@ -54,15 +54,6 @@ pub(super) enum Deed {
     Settle(Settled),
 }
 
-/// What status shows of a chain at the coordinator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CoordinatorSnapshot {
-    /// Commitments at hand of the member that has fewest.
-    pub nonces_ready: usize,
-    /// Attempts under way.
-    pub attempts: usize,
-}
-
 /// The leader's side of signing, for all chains.
 pub struct Coordinator {
     lanes: HashMap<ChainId, Lane>,
@@ -152,7 +143,7 @@ impl Coordinator {
         };
         match lane.sort(ask, self.epoch) {
             Step::Nothing => {}
-            Step::Repeat(ask, settled) => self.repeat(chain, &ask, &settled, None, present.now),
+            Step::Repeat(ask, settled) => self.repeat(chain, &ask, &settled, present.now),
             Step::Busy(ask) => {
                 let account = Account::of(chain, &ask.fields, ask.received);
                 let outcome = Outcome::Failed("too many requests wait".to_owned());
@@ -314,9 +305,9 @@ impl Coordinator {
         self.roster.decode_one()
     }
 
-    pub(super) fn snapshot(&self, chain: &ChainId) -> CoordinatorSnapshot {
-        let attempts = self.lanes.get(chain).map_or(0, |lane| lane.attempts.len());
-        CoordinatorSnapshot { nonces_ready: self.roster.fewest_commitments(), attempts }
+    /// Commitments at hand of the reachable member that has fewest.
+    pub(super) fn nonces_ready(&self) -> usize {
+        self.roster.fewest_commitments()
     }
 }
 

@@ -186,10 +186,11 @@ impl<R: TryCryptoRng> Plane<R> {
     pub fn snapshot(&self) -> Snapshot {
         let reachable =
             self.peers.iter().map(|(&member, peer)| (member, peer.seen.clone())).collect();
+        let nonces_ready = self.coordinator.nonces_ready();
         let chain = |chain: &ChainId| {
             let snapshot = ChainSnapshot {
                 watermark: self.participant.record(chain).and_then(Record::hrs),
-                nonces_ready: self.coordinator.snapshot(chain).nonces_ready,
+                nonces_ready,
                 stopped: self.participant.has_stopped(chain),
             };
             (chain.clone(), snapshot)

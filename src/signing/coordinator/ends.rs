@@ -75,18 +75,18 @@ impl Coordinator {
         self.release_held(chain, present);
     }
 
+    /// Answers a request without extension with the signature that is there.
     pub(in crate::signing) fn repeat(
         &mut self,
         chain: &ChainId,
         ask: &Ask,
         settled: &Verified,
-        extension_signature: Option<crate::types::Signature>,
         now: Instant,
     ) {
         let Some((signature, timestamp)) = settled.answers(&ask.fields) else { return };
         let mut account = Account::of(chain, &ask.fields, ask.received);
         account.settled = Some(now);
-        let signed = Signed { signature, timestamp, extension_signature };
+        let signed = Signed { signature, timestamp, extension_signature: None };
         self.finish(ask.origin, Outcome::Repeated(signed), account);
     }
 

@@ -183,44 +183,36 @@ impl<R: TryCryptoRng> Plane<R> {
         if pending.forwarded.is_none_or(|sent| sent.to != peer) {
             return;
         }
-        let verdict = match outcome {
+        match &outcome {
             Outcome::NotLeader(_) => return self.try_elsewhere(ticket, peer),
-            Outcome::Signed(signed) | Outcome::Repeated(signed)
-                if !self.is_genuine(pending, &signed) =>
-            {
-                error!(member = %peer, "a member answered with a signature that does not verify");
-                return self.try_elsewhere(ticket, peer);
+            Outcome::Signed(signed) | Outcome::Repeated(signed) => {
+                let Some(verified) = self.genuine(pending, signed) else {
+                    error!(member = %peer, "a member answered with a signature that does not verify");
+                    return self.try_elsewhere(ticket, peer);
+                };
+                self.coordinator.learn(&pending.chain, verified);
             }
-            other => other,
-        };
-        if let Outcome::Signed(signed) | Outcome::Repeated(signed) = &verdict
-            && let Some(key) = self.keys.get(&pending.chain)
-        {
-            let fields = pending.fields.with_timestamp(signed.timestamp);
-            if let Some(verified) = Verified::check(key, &fields, &signed.signature) {
-                self.coordinator.learn(&key.chain, verified);
-            }
+            Outcome::Denied(_) | Outcome::Failed(_) => {}
         }
         let mut account = Account::of(&pending.chain, &pending.fields, pending.received);
         account.settled = Some(self.now);
-        self.conclude(ticket, verdict, account, peer);
+        self.conclude(ticket, outcome, account, peer);
     }
 
-    pub(super) fn is_genuine(&self, pending: &Pending, signed: &Signed) -> bool {
-        let Some(key) = self.keys.get(&pending.chain) else { return false };
+    /// I5: the answer's signature, if it and the extension's verify for what was asked here.
+    pub(super) fn genuine(&self, pending: &Pending, signed: &Signed) -> Option<Verified> {
+        let key = self.keys.get(&pending.chain)?;
         let fields = pending.fields.with_timestamp(signed.timestamp);
-        if Verified::check(key, &fields, &signed.signature).is_none() {
-            return false;
-        }
+        let verified = Verified::check(key, &fields, &signed.signature)?;
         match (&pending.extension, &signed.extension_signature) {
-            (None, None) => true,
+            (None, None) => Some(verified),
             (Some(extension), Some(signature)) => {
                 let hrs = fields.hrs();
                 let message =
                     extension_sign_bytes(&pending.chain, hrs.height, hrs.round, extension);
-                check_bytes(key, &message, signature).is_some()
+                check_bytes(key, &message, signature).map(|()| verified)
             }
-            _ => false,
+            _ => None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod denial;
 mod disk;
+mod export;
 mod fault;
 mod file;
 #[cfg(test)]
@@ -22,9 +23,10 @@ mod slot_tests;
 
 pub use denial::Denial;
 pub use disk::{FileDisk, SlotDisk};
+pub use export::to_cometbft_state;
 pub use fault::{Fault, FileError};
 pub use file::{WatermarkFile, Watermarked};
-pub use import::{ImportError, from_cometbft_state};
+pub use import::{Dialect, ImportError, Verify, highest, read_state};
 pub use look::{list, peek};
 pub use rule::{Decision, MAX_CREDIT, Mark, Record, decide};
 pub use slot::{SLOT_BYTES, Stored};

@@ -108,13 +108,18 @@ impl Disk {
         let mut batch =
             Batch::new().delete_range(SNAPSHOT, ..).put(META, SNAPSHOT_META, &encode(meta)?);
         for settled in contents {
-            let place = [settled.key.as_bytes(), settled.chain.as_str().as_bytes()].concat();
+            let place = snapshot_key(&settled.chain, &settled.key);
             batch = batch.put(SNAPSHOT, &place, &encode(settled)?);
         }
         self.store.commit(batch).await.map_err(|error| unwritten(&error))?;
         self.uncovered.send_replace(uncovered(meta));
         Ok(())
     }
+}
+
+/// Where a snapshot keeps the newest of a chain's key.
+pub(super) fn snapshot_key(chain: &ChainId, key: &KeyId) -> Vec<u8> {
+    [key.as_bytes().as_slice(), chain.as_str().as_bytes()].concat()
 }
 
 fn uncovered(meta: &SnapshotMeta) -> u64 {

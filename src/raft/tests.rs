@@ -1,5 +1,6 @@
 mod cluster;
 mod faults;
+mod offline;
 mod suite;
 
 use super::*;

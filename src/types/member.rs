@@ -64,6 +64,9 @@ pub enum ThresholdError {
 }
 
 impl MemberId {
+    /// The first member; the only one where a node signs alone.
+    pub const FIRST: Self = Self(1);
+
     /// Checks and takes a member id.
     ///
     /// # Errors
@@ -100,6 +103,17 @@ impl Threshold {
             return Err(ThresholdError::TwoQuorums { t, n });
         }
         Ok(Self { t, n })
+    }
+
+    /// One of one: a node alone.
+    pub const ALONE: Self = Self { t: 1, n: 1 };
+
+    /// More than half of `n`: ⌊n/2⌋+1 (I7).
+    ///
+    /// # Errors
+    /// [`ThresholdError`] without members or with more than 15.
+    pub const fn majority(n: u16) -> Result<Self, ThresholdError> {
+        Self::new(n / 2 + 1, n)
     }
 
     /// Shares needed for a signature.

@@ -2,7 +2,8 @@
 
 use crate::types::{Height, Hrs, Round, Step};
 
-/// The rule's no, with both sides of the comparison. Texts are those of CometBFT's `privval/file.go`.
+/// The rule's no, with both sides of the comparison. Texts are those of CometBFT's `privval/file.go`,
+/// where it has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// Something was signed at a greater height.
@@ -62,6 +63,17 @@ pub enum Denial {
         /// Greatest height that would have been signed.
         allowed: Height,
     },
+    /// The operator has set a height above which nothing is signed here.
+    #[error(
+        "height {asked} is above the ceiling {ceiling}, which was set with `cosigner state ceiling`; \
+         if this cosigner is to sign on, stop it and run `cosigner state ceiling --clear`"
+    )]
+    CeilingReached {
+        /// Height asked for.
+        asked: Height,
+        /// The ceiling.
+        ceiling: Height,
+    },
     /// Too many different vote extensions were asked for at one height and round.
     #[error("more than {limit} different vote extensions at {hrs}")]
     TooManyExtensions {
@@ -83,6 +95,7 @@ impl Denial {
             Self::ConflictingData { .. } => "conflicting_data",
             Self::BytesUnknown { .. } => "bytes_unknown",
             Self::HeightJump { .. } => "height_jump",
+            Self::CeilingReached { .. } => "ceiling_reached",
             Self::TooManyExtensions { .. } => "too_many_extensions",
         }
     }

@@ -88,7 +88,9 @@ pub enum Fault {
         second: u64,
     },
     /// Another chain's file, moved or copied here.
-    #[error("it belongs to chain {found}, not to {expected}; put the right file back")]
+    #[error(
+        "it belongs to chain {found}, not to {expected}; put this home's own file back, never a copy from a backup"
+    )]
     OtherChain {
         /// The chain it was opened for.
         expected: ChainId,
@@ -96,7 +98,9 @@ pub enum Fault {
         found: ChainId,
     },
     /// Another key's file, moved or copied here.
-    #[error("it belongs to key {found}, not to {expected}; put the right file back")]
+    #[error(
+        "it belongs to key {found}, not to {expected}; put this home's own file back, never a copy from a backup"
+    )]
     OtherKey {
         /// The key it was opened for.
         expected: KeyId,
@@ -117,8 +121,9 @@ pub enum Fault {
     },
     /// The path names no file or another one than the open one.
     #[error(
-        "it was moved, removed or replaced while in use; nothing more is signed with it; \
-         put the file back and restart the cosigner"
+        "it was moved, removed or replaced while in use; nothing more is signed with it. Only if the very same file \
+         is still there, put it back and restart the cosigner; never a copy or a backup, which has forgotten what was \
+         signed since: without the file itself, use `cosigner state init --height H` with a height that the chain has not reached"
     )]
     Moved,
     /// An earlier write failed, so what is on the disk is not known.
@@ -141,6 +146,9 @@ pub enum Fault {
     /// 2⁶⁴ writes are more than a file can live.
     #[error("its sequence number cannot be raised any more")]
     SequenceExhausted,
+    /// A ceiling of 0 stands for none in the file.
+    #[error("a ceiling is a height from 1")]
+    CeilingZero,
     /// The record does not fit into one disk sector.
     #[error("the record does not fit into one sector")]
     RecordTooLong,

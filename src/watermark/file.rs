@@ -13,7 +13,7 @@ use super::fault::{Fault, FileError};
 use super::make;
 use super::rule::{Mark, Record};
 use super::slot::{SLOT_BYTES, Stored, Unreadable, decode, encode};
-use crate::types::{ChainId, Hrs, KeyId};
+use crate::types::{ChainId, Height, Hrs, KeyId, UnixMillis};
 
 /// What watermark files end in.
 pub(super) const EXTENSION: &str = "watermark";
@@ -55,7 +55,8 @@ impl WatermarkFile {
     }
 
     /// Puts a record into the place of a damaged one (`state raise`, or what the fence found). The
-    /// caller answers for it that nothing above it was signed.
+    /// caller answers for it that nothing above it was signed. The lowest ceiling that can still be
+    /// read stays.
     ///
     /// # Errors
     /// [`FileError`] if the file is whole, another chain's or key's, open elsewhere, if a slot that
@@ -69,6 +70,25 @@ impl WatermarkFile {
         let path = dir.join(file_name(chain, key));
         let mut disk = FileDisk::open(&path)?;
         make::mend(dir, &path, &mut disk, chain, key, record)
+            .map_err(|fault| FileError::new(&path, fault))
+    }
+
+    /// Forgets everything: puts a key that never signed, without a ceiling, into the place of whatever
+    /// the file says, whole or damaged (`state reset`). This is the one way down, against I2, so the
+    /// caller answers for it that nothing which the key has signed matters any more.
+    ///
+    /// # Errors
+    /// [`FileError`] if the file is missing, another chain's or key's, open elsewhere, or if the system
+    /// refuses.
+    pub fn reset(
+        dir: &Path,
+        chain: &ChainId,
+        key: &KeyId,
+        now: UnixMillis,
+    ) -> Result<(), FileError> {
+        let path = dir.join(file_name(chain, key));
+        let mut disk = FileDisk::open(&path)?;
+        make::reset(dir, &path, &mut disk, chain, key, now)
             .map_err(|fault| FileError::new(&path, fault))
     }
 
@@ -110,16 +130,29 @@ impl<D: SlotDisk> WatermarkFile<D> {
         Ok((file, record, receipt))
     }
 
-    /// Writes a record; durable when it returns.
+    /// Writes a record; durable when it returns. The ceiling stays as it is in the file, whatever the
+    /// record says of it: neither signing nor raising changes it.
     ///
     /// # Errors
     /// [`FileError`] if the record is lower than the present one or differs from it at an equal
     /// height, round and step (nothing is written then); if the write fails or the file is no longer in its
     /// place, and for every write after that.
     pub fn write(&mut self, record: &Record) -> Result<Watermarked, FileError> {
-        follows(&self.current.record, record)
-            .and_then(|()| self.put(record))
+        let record = record.clone().with_ceiling(self.current.record.ceiling());
+        follows(&self.current.record, &record)
+            .and_then(|()| self.put(&record))
             .map_err(|fault| FileError::new(&self.path, fault))
+    }
+
+    /// Sets or removes the height above which nothing is signed; durable when it returns. Written into
+    /// both slots, so that it is not lost with one of them.
+    ///
+    /// # Errors
+    /// [`FileError`] if a write fails, as for [`Self::write`].
+    pub fn set_ceiling(&mut self, ceiling: Option<Height>) -> Result<(), FileError> {
+        let record = self.current.record.clone().with_ceiling(ceiling);
+        let twice = self.put(&record).and_then(|_| self.put(&record));
+        twice.map(|_| ()).map_err(|fault| FileError::new(&self.path, fault))
     }
 
     /// The last record known to be durable.

@@ -557,6 +557,86 @@ fn a_damaged_file_is_mended_at_or_above_what_can_still_be_read() {
     assert_eq!(home.open().unwrap().1, floor(10));
 }
 
+fn height(number: i64) -> Option<Height> {
+    Height::new(number).ok()
+}
+
+#[test]
+fn a_ceiling_survives_writes_raises_and_restarts_and_only_its_own_command_changes_it() {
+    let home = Home::with(&record(4, 0));
+    let (mut file, ..) = home.open().unwrap();
+    file.set_ceiling(height(50)).unwrap();
+    assert_eq!(file.record(), &record(4, 0).with_ceiling(height(50)));
+    // Whoever writes without knowing of it, or with another one.
+    file.write(&record(5, 0)).unwrap();
+    file.write(&record(6, 0).with_ceiling(height(99))).unwrap();
+    file.write(&Record::floor(Height::new(60).unwrap(), NOW)).unwrap();
+    assert_eq!(file.record().ceiling(), height(50));
+    drop(file);
+    let (mut file, opened, _) = home.open().unwrap();
+    assert_eq!(opened.ceiling(), height(50));
+    file.set_ceiling(None).unwrap();
+    file.write(&record(61, 0).with_ceiling(height(99))).unwrap();
+    drop(file);
+    assert_eq!(home.open().unwrap().1, record(61, 0));
+}
+
+#[test]
+fn a_ceiling_is_in_both_slots_and_mending_keeps_it() {
+    for damaged in [0, SLOT_BYTES] {
+        let home = Home::with(&record(4, 0));
+        home.open().unwrap().0.set_ceiling(height(50)).unwrap();
+        let mut content = fs::read(home.path()).unwrap();
+        content[damaged] ^= 1;
+        fs::write(home.path(), &content).unwrap();
+        let floor = Record::floor(Height::new(9).unwrap(), NOW);
+        WatermarkFile::mend(home.dir(), &chain(), &KEY, &floor).unwrap();
+        assert_eq!(home.open().unwrap().1, floor.with_ceiling(height(50)));
+    }
+}
+
+#[test]
+fn of_two_ceilings_in_a_damaged_file_the_lower_one_is_kept() {
+    let home = Home::with(&record(4, 0));
+    let slots = [
+        slot(8, &record(4, 0).with_ceiling(height(70))),
+        slot(5, &record(4, 0).with_ceiling(height(60))),
+    ];
+    fs::write(home.path(), slots.concat()).unwrap();
+    assert!(matches!(home.fault(), Fault::SequenceGap { .. }));
+    let floor = Record::floor(Height::new(9).unwrap(), NOW).with_ceiling(height(65));
+    WatermarkFile::mend(home.dir(), &chain(), &KEY, &floor).unwrap();
+    assert_eq!(home.open().unwrap().1, floor.with_ceiling(height(60)));
+}
+
+#[test]
+fn a_reset_forgets_everything_but_the_number_of_its_writes() {
+    let home = Home::with(&record(9, 0));
+    let reset = || WatermarkFile::reset(home.dir(), &chain(), &KEY, NOW);
+    let never = Record::never_signed(NOW);
+    let (mut file, ..) = home.open().unwrap();
+    file.set_ceiling(height(50)).unwrap();
+    let seq = file.seq();
+    assert!(matches!(reset().unwrap_err().fault, Fault::Locked));
+    drop(file);
+    reset().unwrap();
+    let (file, opened, _) = home.open().unwrap();
+    assert_eq!(opened, never);
+    assert!(file.seq() > seq, "it must not look older than it was");
+    drop(file);
+    fs::write(home.path(), b"damaged").unwrap();
+    reset().unwrap();
+    assert_eq!(home.open().unwrap().1, never);
+    assert_eq!(fs::read_dir(home.dir()).unwrap().count(), 1);
+    // Neither somebody else's file nor one that is not there.
+    let foreign =
+        Stored { chain: chain(), key: KeyId::from_bytes([9; 32]), seq: 8, record: record(9, 0) };
+    fs::write(home.path(), encode(&foreign).unwrap().repeat(2)).unwrap();
+    assert!(matches!(reset().unwrap_err().fault, Fault::OtherKey { .. }));
+    fs::remove_file(home.path()).unwrap();
+    assert!(matches!(reset().unwrap_err().fault, Fault::Missing));
+}
+
 #[test]
 fn looking_needs_no_lock_and_changes_nothing() {
     let home = Home::with(&record(4, 0));

@@ -1,31 +1,79 @@
 //! Watermarks out of other programs' files.
+//!
+//! Each program has a file of its own below; what they share is here. A field that is not known could
+//! be the one that matters, so it is refused. The dialects cannot be taken for one another where that
+//! would lower a step: tmkms counts steps from 0 and writes its round as a string.
 
-use serde::Deserialize;
+mod cometbft;
+mod cometkms;
+mod horcrux;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tmkms;
 
-use super::rule::{Mark, Record};
+use std::fmt;
+
+use super::rule::Mark;
 use crate::privval::{CanonicalError, parse_sign_bytes};
-use crate::types::{ChainId, Height, Hrs, HrsError, Round, Step, UnixMillis};
+use crate::types::{ChainId, Height, Hrs, HrsError, Round, Step};
+
+/// The program that wrote a state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// CometBFT: `priv_validator_state.json`. Our own export is such a file, too.
+    CometBft,
+    /// Horcrux: `{chain}_priv_validator_state.json` and `{chain}_share_sign_state.json`.
+    Horcrux,
+    /// tmkms: `{chain}_priv_validator_state.json`.
+    Tmkms,
+    /// CometKMS: `priv_validator_state.json`, or the last sign state out of a Raft snapshot.
+    CometKms,
+    /// cosmos/kms: CometBFT's file.
+    Kms,
+}
+
+/// Says whether a signature, the second argument, is one of the home's key over a message, the first.
+pub type Verify<'a> = &'a dyn Fn(&[u8], &[u8]) -> bool;
 
 /// Why a state file was not taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Not JSON, or not that of a `priv_validator_state.json`.
-    #[error("this is not a priv_validator_state.json: {0}")]
-    Json(#[from] serde_json::Error),
-    /// CometBFT writes the height as a decimal string.
-    #[error("the height {0:?} is not a number")]
-    Height(String),
+    /// Not JSON, or not what the program writes.
+    #[error("this is not a {} of {dialect}: {source}", dialect.file())]
+    Json {
+        /// The program.
+        dialect: Dialect,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A number that stands in a string.
+    #[error("the {field} {text:?} is not a number")]
+    Number {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        text: String,
+    },
     /// A number out of range.
     #[error(transparent)]
     Hrs(#[from] HrsError),
+    /// tmkms counts from 0.
+    #[error(
+        "step {0} is none of those that tmkms writes: 0 (proposal), 1 (prevote), 2 (precommit)"
+    )]
+    TmkmsStep(i64),
     /// A height of 0 means that nothing was signed, but the rest of the file says otherwise.
     #[error(
-        "the height is 0, but there is a round, a step or sign bytes: the file contradicts itself"
+        "the height is 0, but there is a round, a step, a block or sign bytes: the file contradicts itself"
     )]
     SignedAtZero,
     /// `signbytes` is not hexadecimal.
     #[error("the sign bytes are not hexadecimal: {0}")]
     Hex(#[from] hex::FromHexError),
+    /// `signature` is not base64.
+    #[error("the signature is not base64: {0}")]
+    Base64(#[from] base64::DecodeError),
     /// `signbytes` is not what CometBFT signs.
     #[error(
         "{0}; if you are sure of the height, round and step, remove `signbytes` from a copy of the \
@@ -48,59 +96,111 @@ pub enum ImportError {
         /// Height, round and step of the sign bytes.
         sign_bytes: Hrs,
     },
+    /// The file of another key.
+    #[error(
+        "its signature over height/round/step {0} is not one of this home's key: \
+         the file belongs to another key, or it is damaged"
+    )]
+    OtherKey(Hrs),
+    /// Horcrux's files differ in their names only.
+    #[error(
+        "the name of a Horcrux file says whether the signature in it is the key's or a share's: \
+         give it under the name that Horcrux gave it, \
+         …_priv_validator_state.json or …_share_sign_state.json"
+    )]
+    HorcruxName,
 }
 
-/// `FilePVLastSignState` of CometBFT's `privval/file.go`. A field that is not known could be what
-/// matters, so it is refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CometBftState {
-    height: String,
-    round: i32,
-    step: i8,
-    /// Read so that it is known; a signature is not part of a watermark.
-    #[serde(default, rename = "signature")]
-    _signature: Option<String>,
-    #[serde(default)]
-    signbytes: Option<String>,
+impl ImportError {
+    /// Whether it is a whole state file, but not of this chain or key.
+    #[must_use]
+    pub const fn is_foreign(&self) -> bool {
+        matches!(self, Self::OtherChain { .. } | Self::OtherKey(_))
+    }
 }
 
-/// Reads CometBFT's `priv_validator_state.json` as the record of a key of `chain`.
+/// Reads a state file: what was signed last, `None` if nothing ever was. `name` is the file's name.
 ///
 /// # Errors
-/// [`ImportError`] if it is not such a file, is another chain's, or contradicts itself.
-pub fn from_cometbft_state(
+/// [`ImportError`] if it is not such a file, is another chain's or key's, or contradicts itself.
+pub fn read_state(
+    dialect: Dialect,
+    name: &str,
     json: &str,
     chain: &ChainId,
-    now: UnixMillis,
-) -> Result<Record, ImportError> {
-    let state: CometBftState = serde_json::from_str(json)?;
-    let number = state.height.parse().map_err(|_| ImportError::Height(state.height.clone()))?;
-    let (height, round) = (Height::new(number)?, Round::new(state.round)?);
-    let bytes = state.signbytes.as_deref().filter(|hex| !hex.is_empty());
-    if number == 0 {
-        let nothing = state.round == 0 && state.step == 0 && bytes.is_none();
-        return if nothing {
-            Ok(Record::never_signed(now))
-        } else {
-            Err(ImportError::SignedAtZero)
-        };
+    verify: Verify<'_>,
+) -> Result<Option<Mark>, ImportError> {
+    let refused = |source| ImportError::Json { dialect, source };
+    let whole = Some(verify);
+    match dialect {
+        Dialect::CometBft | Dialect::Kms => cometbft::read(json, refused)?.mark(chain, whole),
+        Dialect::CometKms => cometkms::read(json, refused)?.mark(chain, whole),
+        Dialect::Tmkms => tmkms::read(json, refused)?.mark(chain, whole),
+        Dialect::Horcrux => {
+            // The signature in a share's state is a share's: it proves nothing here.
+            let verify = horcrux::holds_signature_of_key(name)?.then_some(verify);
+            horcrux::read(json, refused)?.mark(chain, verify)
+        }
     }
-    let Some(bytes) = bytes else {
-        let hrs = last_possible(height, round, state.step)?;
-        return Ok(Record::at_mark(Mark::bytes_unknown(hrs), now));
-    };
-    let (found, fields) = parse_sign_bytes(&hex::decode(bytes)?)?;
-    if found != *chain {
-        return Err(ImportError::OtherChain { expected: chain.clone(), found });
+}
+
+/// The highest of several marks. Where they name one height, round and step, its content is known only
+/// if all of them agree on it (I1).
+#[must_use]
+pub fn highest(marks: impl IntoIterator<Item = Option<Mark>>) -> Option<Mark> {
+    marks.into_iter().flatten().reduce(|one, other| match one.hrs().cmp(&other.hrs()) {
+        std::cmp::Ordering::Less => other,
+        std::cmp::Ordering::Greater => one,
+        std::cmp::Ordering::Equal if one.fields() == other.fields() => one,
+        std::cmp::Ordering::Equal => Mark::bytes_unknown(one.hrs()),
+    })
+}
+
+/// What a state file says, in the numbers of CometBFT.
+struct State {
+    height: i64,
+    round: i32,
+    step: i8,
+    /// Empty if there is none.
+    signature: Vec<u8>,
+    /// Empty if there are none.
+    sign_bytes: Vec<u8>,
+}
+
+impl State {
+    /// `verify` is for a signature of the whole key; without it sign bytes are taken as they stand.
+    fn mark(
+        self,
+        chain: &ChainId,
+        verify: Option<Verify<'_>>,
+    ) -> Result<Option<Mark>, ImportError> {
+        let (height, round) = (Height::new(self.height)?, Round::new(self.round)?);
+        if self.height == 0 {
+            let nothing = self.round == 0 && self.step == 0 && self.sign_bytes.is_empty();
+            return if nothing { Ok(None) } else { Err(ImportError::SignedAtZero) };
+        }
+        if self.sign_bytes.is_empty() {
+            return Ok(Some(Mark::bytes_unknown(last_possible(height, round, self.step)?)));
+        }
+        let (found, fields) = parse_sign_bytes(&self.sign_bytes)?;
+        if found != *chain {
+            return Err(ImportError::OtherChain { expected: chain.clone(), found });
+        }
+        let hrs = fields.hrs();
+        let same = (hrs.height, hrs.round) == (height, round);
+        if !same || i64::from(hrs.step.number()) != i64::from(self.step) {
+            let file = format!("{height}/{round}/{}", self.step);
+            return Err(ImportError::OtherHrs { file, sign_bytes: hrs });
+        }
+        match verify {
+            // Nothing proves that these bytes are the ones that were signed.
+            Some(_) if self.signature.is_empty() => Ok(Some(Mark::bytes_unknown(hrs))),
+            Some(verify) if !verify(&self.sign_bytes, &self.signature) => {
+                Err(ImportError::OtherKey(hrs))
+            }
+            _ => Ok(Some(Mark::signed(fields))),
+        }
     }
-    let sign_bytes = fields.hrs();
-    let same = (sign_bytes.height, sign_bytes.round) == (height, round);
-    if !same || i64::from(sign_bytes.step.number()) != i64::from(state.step) {
-        let file = format!("{height}/{round}/{}", state.step);
-        return Err(ImportError::OtherHrs { file, sign_bytes });
-    }
-    Ok(Record::at_mark(Mark::signed(fields), now))
 }
 
 /// The last height, round and step that may have been signed. Step 0, which people write by hand,
@@ -116,113 +216,26 @@ fn last_possible(height: Height, round: Round, step: i8) -> Result<Hrs, HrsError
     Ok(Hrs { height, round, step: Step::Precommit })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::privval::sign_bytes;
-    use crate::watermark::MAX_CREDIT;
-
-    const NOW: UnixMillis = UnixMillis(1_704_164_645_000);
-
-    fn import(json: &str) -> Result<Record, ImportError> {
-        from_cometbft_state(json, &ChainId::new("test-chain-1").unwrap(), NOW)
-    }
-
-    /// Sign bytes of a precommit at 12345/2/3, made by CometBFT v0.38.25.
-    fn precommit_hex() -> String {
-        let (block, parts) = ("AA".repeat(32), "BB".repeat(32));
-        format!(
-            "76080211393000000000000019020000000000000022480A20{block}122408071220{parts}\
-             2A0808A5FACDAC061006320C746573742D636861696E2D31"
-        )
-    }
-
-    fn state(height: &str, round: i32, step: i32, rest: &str) -> String {
-        format!(
-            "{{\n  \"height\": \"{height}\",\n  \"round\": {round},\n  \"step\": {step}{rest}\n}}"
-        )
-    }
-
-    fn with_bytes(height: &str, round: i32, step: i32) -> String {
-        let signature = "gK34bywA==";
-        let rest =
-            format!(",\n\"signature\": \"{signature}\",\n\"signbytes\": \"{}\"", precommit_hex());
-        state(height, round, step, &rest)
-    }
-
-    fn hrs(record: &Record) -> String {
-        record.hrs().unwrap().to_string()
-    }
-
-    #[test]
-    fn takes_over_a_state_with_its_sign_bytes() {
-        let record = import(&with_bytes("12345", 2, 3)).unwrap();
-        assert_eq!(hrs(&record), "12345/2/3");
-        let fields = record.mark().unwrap().fields().unwrap();
-        let bytes = sign_bytes(&ChainId::new("test-chain-1").unwrap(), fields);
-        assert_eq!(hex::encode_upper(bytes), precommit_hex());
-        assert_eq!((record.at(), record.credit()), (NOW, MAX_CREDIT));
-    }
-
-    #[test]
-    fn takes_over_a_state_without_sign_bytes_as_bytes_unknown() {
-        for rest in ["", ", \"signature\": \"gK34bywA==\"", ", \"signbytes\": \"\""] {
-            let record = import(&state("12345", 2, 1, rest)).unwrap();
-            assert_eq!(hrs(&record), "12345/2/1");
-            assert_eq!(record.mark().unwrap().fields(), None);
+impl Dialect {
+    /// What its files are called.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Horcrux => "priv_validator_state.json or share_sign_state.json",
+            Self::CometBft | Self::Tmkms | Self::CometKms | Self::Kms => {
+                "priv_validator_state.json"
+            }
         }
     }
+}
 
-    #[test]
-    fn a_fresh_state_is_one_that_never_signed() {
-        assert_eq!(import(&state("0", 0, 0, "")).unwrap(), Record::never_signed(NOW));
-    }
-
-    #[test]
-    fn step_zero_means_all_before_its_round() {
-        assert_eq!(hrs(&import(&state("12345", 2, 0, "")).unwrap()), "12345/1/3");
-        assert_eq!(hrs(&import(&state("12345", 0, 0, "")).unwrap()), "12344/2147483647/3");
-        assert_eq!(hrs(&import(&state("1", 0, 0, "")).unwrap()), "0/2147483647/3");
-    }
-
-    #[test]
-    fn refuses_sign_bytes_that_say_something_else_and_names_both() {
-        for (height, round, step) in
-            [("12344", 2, 3), ("12346", 2, 3), ("12345", 1, 3), ("12345", 2, 2), ("12345", 2, 0)]
-        {
-            let error = import(&with_bytes(height, round, step)).unwrap_err().to_string();
-            assert!(error.contains(&format!("{height}/{round}/{step}")), "{error}");
-            assert!(error.contains("12345/2/3"), "{error}");
-        }
-    }
-
-    #[test]
-    fn refuses_another_chain_and_names_both() {
-        let other = ChainId::new("test-chain-2").unwrap();
-        let error = from_cometbft_state(&with_bytes("12345", 2, 3), &other, NOW).unwrap_err();
-        assert!(matches!(error, ImportError::OtherChain { .. }));
-        let error = error.to_string();
-        assert!(error.contains("test-chain-1") && error.contains("test-chain-2"), "{error}");
-    }
-
-    #[test]
-    fn refuses_what_cometbft_would_not_write() {
-        use ImportError as E;
-        let refused = |json: &str| import(json).unwrap_err();
-        assert!(matches!(refused(&state("-1", 0, 1, "")), E::Hrs(HrsError::NegativeHeight(-1))));
-        assert!(matches!(refused(&state("5", -1, 1, "")), E::Hrs(HrsError::NegativeRound(-1))));
-        assert!(matches!(refused(&state("5", 0, 4, "")), E::Hrs(HrsError::UnknownStep(4))));
-        assert!(matches!(refused(&state("5", 0, -1, "")), E::Hrs(HrsError::UnknownStep(-1))));
-        assert!(matches!(refused(&state("9223372036854775808", 0, 1, "")), E::Height(_)));
-        assert!(matches!(refused(&state("", 0, 1, "")), E::Height(_)));
-        assert!(matches!(refused(&state("0", 0, 3, "")), E::SignedAtZero));
-        assert!(matches!(refused(&state("0", 1, 0, "")), E::SignedAtZero));
-        assert!(matches!(refused(&with_bytes("0", 0, 0)), E::SignedAtZero));
-        assert!(matches!(refused(&state("5", 0, 1, ", \"signbytes\": \"zz\"")), E::Hex(_)));
-        assert!(matches!(refused(&state("5", 0, 1, ", \"signbytes\": \"00\"")), E::SignBytes(_)));
-        assert!(matches!(refused(&state("5", 0, 1, ", \"block_id\": null")), E::Json(_)));
-        assert!(matches!(refused("{\"height\": \"5\"}"), E::Json(_)));
-        assert!(matches!(refused("{\"height\": 5, \"round\": 0, \"step\": 1}"), E::Json(_)));
-        assert!(matches!(refused(""), E::Json(_)));
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CometBft => "CometBFT",
+            Self::Horcrux => "Horcrux",
+            Self::Tmkms => "tmkms",
+            Self::CometKms => "CometKMS",
+            Self::Kms => "cosmos/kms",
+        })
     }
 }

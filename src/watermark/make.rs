@@ -12,8 +12,8 @@ use super::disk::{FileDisk, SlotDisk as _};
 use super::fault::Fault;
 use super::file::{check_owner, follows, in_slot, newest};
 use super::rule::Record;
-use super::slot::{SLOT_BYTES, Stored, encode};
-use crate::types::{ChainId, KeyId};
+use super::slot::{SLOT_BYTES, Stored, Unreadable, encode};
+use crate::types::{ChainId, KeyId, UnixMillis};
 
 /// Makes a file where there is none.
 pub(super) fn create(
@@ -56,15 +56,45 @@ pub(super) fn mend(
         ) => {}
         Err(other) => return Err(other),
     }
-    let mut seq = 0;
+    let (mut seq, mut ceiling) = (0, record.ceiling());
     for (index, slot) in content.chunks(SLOT_BYTES).enumerate() {
         let Ok(stored) = in_slot(index, slot) else { continue };
         check_owner(&stored, chain, key)?;
         follows(&stored.record, record)?;
         seq = stored.seq.max(seq);
+        ceiling = stored.record.ceiling().into_iter().chain(ceiling).min();
     }
-    let content = both_slots(seq, chain, key, record)?;
-    write_unnamed(path, &content, |unnamed| fs::rename(unnamed, path))?;
+    let record = record.clone().with_ceiling(ceiling);
+    replace(dir, path, &both_slots(seq, chain, key, &record)?)
+}
+
+/// Replaces any file of this chain and key, which `disk` holds open and locked, by that of a key that
+/// never signed. Numbers go on, so that the file never looks older than it was.
+pub(super) fn reset(
+    dir: &Path,
+    path: &Path,
+    disk: &mut FileDisk,
+    chain: &ChainId,
+    key: &KeyId,
+    now: UnixMillis,
+) -> Result<(), Fault> {
+    let content = disk.read().map_err(Fault::io("read"))?;
+    let mut seq = 0;
+    for (index, slot) in content.chunks(SLOT_BYTES).enumerate() {
+        match in_slot(index, slot) {
+            Ok(stored) => {
+                check_owner(&stored, chain, key)?;
+                seq = stored.seq.max(seq);
+            }
+            Err(Unreadable::Version(found)) => return Err(Fault::Version { found }),
+            Err(Unreadable::Damaged) => {}
+        }
+    }
+    replace(dir, path, &both_slots(seq, chain, key, &Record::never_signed(now))?)
+}
+
+fn replace(dir: &Path, path: &Path, content: &[u8]) -> Result<(), Fault> {
+    write_unnamed(path, content, |unnamed| fs::rename(unnamed, path))?;
     sync_directory(dir)
 }
 

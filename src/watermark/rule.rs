@@ -1,7 +1,7 @@
 //! The rule of each cosigner: what may be signed after what. Pure: no I/O, no clock.
 //!
 //! The order of the comparisons and the texts of a denial are those of CometBFT's
-//! `privval/file.go`, `CheckHRS`; the height-jump limit is our own.
+//! `privval/file.go`, `CheckHRS`; the ceiling and the height-jump limit are our own.
 
 use std::cmp::Ordering;
 
@@ -28,6 +28,7 @@ pub struct Record {
     mark: Option<Mark>,
     at: UnixMillis,
     credit: u64,
+    ceiling: Option<Height>,
 }
 
 /// The rule's yes.
@@ -50,6 +51,12 @@ pub fn decide(
     asked: &Fields,
     now: UnixMillis,
 ) -> Result<Decision, Denial> {
+    // First of all, and for repeats too: above the ceiling somebody else signs.
+    if let Some(ceiling) = recorded.ceiling
+        && asked.hrs().height > ceiling
+    {
+        return Err(Denial::CeilingReached { asked: asked.hrs().height, ceiling });
+    }
     let Some(mark) = &recorded.mark else {
         return Ok(recorded.advanced(asked, recorded.credit, now));
     };
@@ -93,7 +100,7 @@ impl Record {
     /// A key that has never signed: its first signature may be at any height.
     #[must_use]
     pub const fn never_signed(now: UnixMillis) -> Self {
-        Self { mark: None, at: now, credit: MAX_CREDIT }
+        Self { mark: None, at: now, credit: MAX_CREDIT, ceiling: None }
     }
 
     /// Nothing at or below `height` in any round (`state init|raise --height`).
@@ -106,12 +113,20 @@ impl Record {
     /// A mark taken over from elsewhere, with the credit of a new record.
     #[must_use]
     pub const fn at_mark(mark: Mark, now: UnixMillis) -> Self {
-        Self { mark: Some(mark), at: now, credit: MAX_CREDIT }
+        Self { mark: Some(mark), at: now, credit: MAX_CREDIT, ceiling: None }
     }
 
     /// What a file holds. More credit than there can be is cut off.
     pub(super) fn from_parts(mark: Option<Mark>, at: UnixMillis, credit: u64) -> Self {
-        Self { mark, at, credit: credit.min(MAX_CREDIT) }
+        Self { mark, at, credit: credit.min(MAX_CREDIT), ceiling: None }
+    }
+
+    /// The same record with another ceiling, or none. Which one counts is what the file says: see
+    /// [`super::WatermarkFile::set_ceiling`].
+    #[must_use]
+    pub const fn with_ceiling(mut self, ceiling: Option<Height>) -> Self {
+        self.ceiling = ceiling;
+        self
     }
 
     /// The watermark, `None` if the key has never signed.
@@ -138,6 +153,12 @@ impl Record {
         self.credit
     }
 
+    /// Nothing above this height is signed (`state ceiling`), a height from 1.
+    #[must_use]
+    pub const fn ceiling(&self) -> Option<Height> {
+        self.ceiling
+    }
+
     /// The part of a height that has been earned since `at` is kept by dating the record back, at
     /// most 49 ms; else a chain with short blocks would earn nothing between two steps.
     fn advanced(&self, asked: &Fields, credit: u64, now: UnixMillis) -> Decision {
@@ -146,6 +167,7 @@ impl Record {
             mark: Some(Mark::signed(asked.clone())),
             at: UnixMillis(now.0.saturating_sub(unspent)),
             credit: credit.min(MAX_CREDIT),
+            ceiling: self.ceiling,
         }))
     }
 

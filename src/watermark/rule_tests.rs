@@ -187,6 +187,54 @@ fn says_no_in_the_words_of_cometbft() {
 }
 
 #[test]
+fn above_the_ceiling_everything_is_denied_whatever_is_recorded() {
+    let block_id = || Some(block(0xaa));
+    let (below, above) = (height(10), height(11));
+    for kind in KINDS {
+        let asked = fields(kind, 11, 0, block_id());
+        let records = [
+            ("never signed", Record::never_signed(NOW)),
+            ("below the ceiling", signed(&prevote(5))),
+            ("at the ceiling", Record::floor(below, NOW)),
+            ("this very content", signed(&asked)),
+            ("other content", signed(&fields(kind, 11, 0, None))),
+            ("unknown content", unknown(asked.hrs())),
+            ("far above the ceiling", Record::floor(height(5_000), NOW)),
+        ];
+        for (what, record) in records {
+            let record = record.with_ceiling(Some(below));
+            let denial = decide(&record, &chain(), &asked, NOW).unwrap_err();
+            assert_eq!(denial, Denial::CeilingReached { asked: above, ceiling: below }, "{what}");
+            assert_eq!(denial.reason(), "ceiling_reached");
+        }
+    }
+    let text = Denial::CeilingReached { asked: above, ceiling: below }.to_string();
+    for word in ["11", "ceiling 10", "cosigner state ceiling --clear"] {
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[test]
+fn at_and_below_the_ceiling_the_rule_is_the_same_and_the_ceiling_stays() {
+    let mut record = Record::never_signed(NOW).with_ceiling(Some(height(10)));
+    for (h, r) in [(9, 0), (10, 0), (10, i32::MAX)] {
+        for kind in KINDS {
+            let asked = fields(kind, h, r, None);
+            record = advance(&record, &asked, NOW);
+            assert_eq!(record.ceiling(), Some(height(10)), "a signature never changes it");
+            assert_eq!(decide(&record, &chain(), &asked, NOW), Ok(Decision::Again));
+        }
+    }
+    assert_eq!(ruling(&record, &prevote(9)), "height_regression");
+    let cleared = record.with_ceiling(None);
+    assert_eq!(advance(&cleared, &prevote(11), NOW).ceiling(), None);
+    // A ceiling below the watermark: nothing at all.
+    let buried = signed(&prevote(20)).with_ceiling(Some(height(10)));
+    assert_eq!(ruling(&buried, &prevote(10)), "height_regression");
+    assert!(decide(&buried, &chain(), &prevote(20), NOW).is_err());
+}
+
+#[test]
 fn a_floor_covers_its_height_in_every_round() {
     let floor = Record::floor(height(10), NOW);
     for kind in KINDS {
@@ -334,7 +382,10 @@ proptest! {
             Just(Record::floor(height(1), NOW)),
             Just(unknown(Hrs { height: height(2), round: round(1), step: Step::Prevote })),
         ],
+        ceiling in proptest::option::of(1..10_010_i64),
     ) {
+        let ceiling = ceiling.map(height);
+        let start = start.with_ceiling(ceiling);
         let floor = start.hrs();
         let mut record = start;
         let mut allowed: BTreeMap<Hrs, Fields> = BTreeMap::new();
@@ -350,6 +401,8 @@ proptest! {
                 Err(_) => continue,
             }
             prop_assert!(Some(asked.hrs()) > floor);
+            prop_assert!(ceiling.is_none_or(|ceiling| asked.hrs().height <= ceiling));
+            prop_assert_eq!(record.ceiling(), ceiling);
             let first = allowed.entry(asked.hrs()).or_insert_with(|| content(&asked));
             prop_assert_eq!(&content(&asked), &*first);
         }

@@ -21,7 +21,8 @@
 //! | 120..128 | `at`, milliseconds since the Unix epoch |
 //! | 128..136 | credit, heights |
 //! | 136..138 | length of the sign bytes |
-//! | 138..480 | canonical sign bytes |
+//! | 138..472 | canonical sign bytes |
+//! | 472..480 | ceiling, a height; 0 for none |
 //! | 480..512 | SHA-256 of bytes 0..480, in every version |
 
 use sha2::{Digest as _, Sha256};
@@ -37,6 +38,8 @@ pub const SLOT_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"cosignwm";
 const VERSION: u16 = 1;
 const CHAIN_BYTES: usize = 50;
+/// Everything before the ceiling.
+const RECORD_BYTES: usize = 472;
 /// Everything before the checksum.
 const BODY_BYTES: usize = 480;
 const SUM_BYTES: usize = 32;
@@ -85,7 +88,9 @@ pub(super) fn decode(slot: &[u8]) -> Result<Stored, Unreadable> {
     if Sha256::digest(body_bytes).as_slice() != sum {
         return Err(Unreadable::Damaged);
     }
-    let mut cursor = Cursor(body_bytes);
+    let (record_bytes, ceiling) =
+        body_bytes.split_at_checked(RECORD_BYTES).ok_or(Unreadable::Damaged)?;
+    let mut cursor = Cursor(record_bytes);
     if cursor.take() != Some(MAGIC) {
         return Err(Unreadable::Damaged);
     }
@@ -94,7 +99,9 @@ pub(super) fn decode(slot: &[u8]) -> Result<Stored, Unreadable> {
         Some(other) => return Err(Unreadable::Version(other)),
         None => return Err(Unreadable::Damaged),
     }
-    let stored = cursor.stored().ok_or(Unreadable::Damaged)?;
+    let mut stored = cursor.stored().ok_or(Unreadable::Damaged)?;
+    let ceiling = Cursor(ceiling).ceiling().ok_or(Unreadable::Damaged)?;
+    stored.record = stored.record.with_ceiling(ceiling);
     match body(&stored) {
         Ok(again) if again == body_bytes => Ok(stored),
         _ => Err(Unreadable::Damaged),
@@ -130,10 +137,15 @@ fn body(stored: &Stored) -> Result<Vec<u8>, Fault> {
     body.extend(record.credit().to_be_bytes());
     body.extend(u16::try_from(sign_bytes.len()).map_err(too_long)?.to_be_bytes());
     body.extend(&sign_bytes);
-    if body.len() > BODY_BYTES {
+    if body.len() > RECORD_BYTES {
         return Err(Fault::RecordTooLong);
     }
-    body.resize(BODY_BYTES, 0);
+    body.resize(RECORD_BYTES, 0);
+    let ceiling = record.ceiling().map_or(0, Height::get);
+    if record.ceiling().is_some() && ceiling == 0 {
+        return Err(Fault::CeilingZero);
+    }
+    body.extend(ceiling.to_be_bytes());
     Ok(body)
 }
 
@@ -179,5 +191,12 @@ impl<'a> Cursor<'a> {
             _ => return None,
         };
         Some(Stored { chain, key, seq, record: Record::from_parts(mark, at, credit) })
+    }
+
+    fn ceiling(&mut self) -> Option<Option<Height>> {
+        match i64::from_be_bytes(self.take()?) {
+            0 => Some(None),
+            height => Some(Some(Height::new(height).ok()?)),
+        }
     }
 }

@@ -3,8 +3,8 @@
 use sha2::{Digest as _, Sha256};
 
 use super::slot::{SLOT_BYTES, Stored, Unreadable, decode, encode};
-use super::{Mark, Record};
-use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
+use super::{Fault, Mark, Record};
+use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind, sign_bytes};
 use crate::types::{ChainId, Height, KeyId, Round, Timestamp, UnixMillis};
 
 const AT: UnixMillis = UnixMillis(1_704_164_645_000);
@@ -141,7 +141,12 @@ fn the_longest_record_fits_into_the_first_sector() {
         }),
         timestamp: Timestamp::new(-62_135_596_800, 999_999_999).unwrap(),
     });
-    let record = Record::at_mark(Mark::signed(proposal), UnixMillis(u64::MAX));
+    // 50 bytes of chain id are the most that there can be; the place has 334.
+    let chain = ChainId::new("x".repeat(50)).unwrap();
+    let longest_bytes = sign_bytes(&chain, &proposal).len();
+    assert!(longest_bytes <= 334, "{longest_bytes} bytes");
+    let record = Record::at_mark(Mark::signed(proposal), UnixMillis(u64::MAX))
+        .with_ceiling(Height::new(i64::MAX).ok());
     let longest = stored(&"x".repeat(50), [0xff; 32], u64::MAX, record);
     let slot = encode(&longest).unwrap();
     assert_eq!(decode(&slot[..512]), Ok(longest));
@@ -200,10 +205,32 @@ fn a_slot_that_contradicts_itself_is_damage_though_its_checksum_fits() {
         ("round other than in the sign bytes", 111, &[3]),
         ("height other than in the sign bytes", 119, &[0x3a]),
         ("more credit than there can be", 128, &10_001_u64.to_be_bytes()),
-        ("sign bytes longer than the sector", 136, &343_u16.to_be_bytes()),
+        ("sign bytes longer than their place", 136, &335_u16.to_be_bytes()),
     ];
     for (what, at, bytes) in cases {
         assert_eq!(decode(&resealed(at, bytes)), Err(Unreadable::Damaged), "{what}");
     }
-    assert_eq!(decode(&resealed(479, &[1])), Err(Unreadable::Damaged), "after the sign bytes");
+    assert_eq!(decode(&resealed(471, &[1])), Err(Unreadable::Damaged), "after the sign bytes");
+    assert_eq!(decode(&resealed(472, &[0x80])), Err(Unreadable::Damaged), "a negative ceiling");
+    let at_last_byte = resealed(472, &335_i64.to_be_bytes());
+    assert_eq!(decode(&at_last_byte).unwrap().record.ceiling(), Height::new(335).ok());
+}
+
+#[test]
+fn a_ceiling_stands_in_the_last_eight_bytes_before_the_checksum() {
+    let ceiling = Height::new(0x0102_0304_0506_0708).ok();
+    let Stored { record, .. } = signed();
+    let capped = Stored { record: record.with_ceiling(ceiling), ..signed() };
+    let (with, without) = (encode(&capped).unwrap(), encode(&signed()).unwrap());
+    assert_eq!(with[..472], without[..472]);
+    assert_eq!(with[472..480], [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(without[472..480], [0; 8], "no ceiling");
+    assert_eq!(decode(&with), Ok(capped));
+    for record in [Record::never_signed(AT), Record::floor(Height::new(9).unwrap(), AT)] {
+        let capped = stored("x", [0; 32], 1, record.with_ceiling(ceiling));
+        assert_eq!(decode(&encode(&capped).unwrap()), Ok(capped));
+    }
+    // Zero stands for none, so it is never written for a ceiling.
+    let zero = stored("x", [0; 32], 1, Record::never_signed(AT).with_ceiling(Height::new(0).ok()));
+    assert!(matches!(encode(&zero), Err(Fault::CeilingZero)));
 }

@@ -93,11 +93,15 @@ impl Cluster {
     }
 
     pub(super) async fn start(&self, number: u64) -> Raft {
+        let store = self.store(number).await;
+        self.start_with(number, store).await
+    }
+
+    pub(super) async fn store(&self, number: u64) -> Store {
         let path = self.path(number);
         // The tasks of a member that was stopped let go of its files a little later.
         let open = move || Store::open(&path).unwrap();
-        let store = tokio::task::spawn_blocking(open).await.unwrap();
-        self.start_with(number, store).await
+        tokio::task::spawn_blocking(open).await.unwrap()
     }
 
     pub(super) async fn start_all(&self) -> Vec<Raft> {
@@ -116,7 +120,7 @@ impl Cluster {
         self.wires.members.lock().unwrap().remove(&id(number));
     }
 
-    async fn stop(&self, number: u64, raft: Raft) {
+    pub(super) async fn stop(&self, number: u64, raft: Raft) {
         self.unplug(number);
         raft.shutdown().await;
     }

@@ -27,8 +27,8 @@ pub use dial::dial_all;
 pub use identity::{Identity, IdentityError};
 pub use link::{Event, EventSink, Link, LinkError, LinkId, Permit};
 pub use message::{
-    Answer, AnswerBody, Failure, Forward, Forwarded, Hello, Message, Order, Outcome, Report,
-    RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
+    Answer, AnswerBody, AskGrant, Failure, Forward, Forwarded, Grant, Hello, Message, Order,
+    Outcome, Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 pub use raft_channels::{MAX_RAFT_BYTES, RaftCallError, RaftChannels, RaftHandler};
 pub use serve::{ServeError, serve};

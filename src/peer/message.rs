@@ -35,7 +35,9 @@ pub struct Hello {
 pub enum Message {
     /// Coordinator to member: sign these fields.
     Order(Order),
-    /// Member to coordinator: shares, or why not.
+    /// Coordinator to member: grant that a whole key signs these fields.
+    AskGrant(AskGrant),
+    /// Member to coordinator: shares or a grant, or why not.
     Answer(Answer),
     /// Fresh nonce commitments of the sender, to be used by the receiver's coordinator.
     Commitments(Vec<RawCommitment>),
@@ -81,6 +83,25 @@ pub struct Order {
     pub extension_sets: Vec<SigningSet>,
 }
 
+/// One message about one request to one member where the key is whole: grant it to me (I7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskGrant {
+    /// The set of grants that is collected. Each attempt at one has its own.
+    pub session: SessionId,
+    /// The chain.
+    pub chain: ChainId,
+    /// The key.
+    pub key: KeyId,
+    /// Hash of the members and of this chain's key.
+    pub setup: SetupHash,
+    /// What is to be signed.
+    pub fields: Fields,
+    /// The extension that travels with a precommit.
+    pub extension: Option<Vec<u8>>,
+    /// Everyone who is asked in this session, and which life of its disk (I8).
+    pub asked: BTreeMap<MemberId, Incarnation>,
+}
+
 /// Who signs together, and with which nonces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningSet {
@@ -104,7 +125,7 @@ pub struct Signer {
 pub struct Answer {
     /// The attempt.
     pub session: SessionId,
-    /// The sets of the order that this answers.
+    /// The sets of the order that this answers; none where a grant was asked for.
     pub sets: Vec<u32>,
     /// Shares, or why not.
     pub body: AnswerBody,
@@ -120,10 +141,23 @@ pub enum AnswerBody {
         /// Shares over the extension's sign bytes.
         extension_shares: Vec<SetShare>,
     },
+    /// A whole key may be used.
+    Grant(Grant),
     /// The rule said no.
     Denied(Denial),
     /// It could not.
     Failed(Failure),
+}
+
+/// A member's word that its rule has agreed to these bytes and that its watermark is on disk (I7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who asked, by the certificate of the link that the order came by.
+    pub coordinator: MemberId,
+    /// Hash of the key, the sign bytes and the extension's.
+    pub content: [u8; 32],
+    /// The granter's incarnation (I8).
+    pub incarnation: Incarnation,
 }
 
 /// A share and the set that it is for.
@@ -195,6 +229,8 @@ pub enum Outcome {
     Failed(String),
     /// The receiver does not lead; perhaps this one does.
     NotLeader(Option<MemberId>),
+    /// `failed` at the receiver alone: its way to the whole key is broken, another member's may work.
+    KeyUnavailable(String),
 }
 
 /// Signatures, and the timestamp that they cover.
@@ -219,4 +255,6 @@ pub struct Report {
     pub fields: Option<Fields>,
     /// The signature that came of it, if it knows.
     pub signature: Option<Signature>,
+    /// Whether it could sign with a whole key now, as far as it knows; true for its share.
+    pub key_ready: bool,
 }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::frost::{RawCommitment, RawShare};
 use crate::peer::message::{
-    Answer, AnswerBody, Forward, Forwarded, Hello, Message, Order, Outcome, Report, RequestId,
-    SessionId, SetShare, Signed, Signer, SigningSet,
+    Answer, AnswerBody, AskGrant, Forward, Forwarded, Grant, Hello, Message, Order, Outcome,
+    Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 use crate::types::{ChainId, KeyId, MemberId, SetupHash};
 
@@ -24,6 +24,7 @@ pub(super) fn message(body: Body) -> Result<Message, WireError> {
     Ok(match body {
         Body::Hello(_) => return Err(WireError::Hello),
         Body::Order(it) => Message::Order(order(it)?),
+        Body::AskGrant(it) => Message::AskGrant(ask_grant(it)?),
         Body::Answer(it) => Message::Answer(answer(it)?),
         Body::Commitments(it) => Message::Commitments(commitments(&it.pairs)?),
         Body::NeedCommitments(count) => Message::NeedCommitments(count),
@@ -77,6 +78,29 @@ fn order(order: pb::Order) -> Result<Order, WireError> {
     })
 }
 
+fn ask_grant(ask: pb::AskGrant) -> Result<AskGrant, WireError> {
+    at_most("asked members", MAX_SIGNERS, ask.asked.len())?;
+    if ask.asked.is_empty() {
+        return Err(WireError::Empty("asked members"));
+    }
+    let mut asked = BTreeMap::new();
+    for entry in ask.asked {
+        let incarnation = decode_incarnation(entry.incarnation)?;
+        if asked.insert(MemberId::new(entry.member.into())?, incarnation).is_some() {
+            return Err(WireError::Duplicate { field: "asked members", id: entry.member });
+        }
+    }
+    Ok(AskGrant {
+        session: session(&ask.session)?,
+        chain: ChainId::new(ask.chain)?,
+        key: key(&ask.key)?,
+        setup: SetupHash(array("setup hash", &ask.setup)?),
+        fields: decode_fields(ask.fields)?,
+        extension: ask.extension,
+        asked,
+    })
+}
+
 fn signing_sets(
     field: &'static str,
     sets: Vec<pb::SigningSet>,
@@ -111,6 +135,11 @@ fn answer(answer: pb::Answer) -> Result<Answer, WireError> {
             shares: set_shares("shares", &it.shares)?,
             extension_shares: set_shares("extension shares", &it.extension_shares)?,
         },
+        pb::answer::Body::Grant(it) => AnswerBody::Grant(Grant {
+            coordinator: MemberId::new(it.coordinator.into())?,
+            content: array("granted content", &it.content)?,
+            incarnation: decode_incarnation(it.incarnation)?,
+        }),
         pb::answer::Body::Denied(denial) => AnswerBody::Denied(decode_denial(denial)?),
         pb::answer::Body::Failed(value) => AnswerBody::Failed(decode_failure(value)?),
     };
@@ -152,6 +181,9 @@ fn forwarded(forwarded: pb::Forwarded) -> Result<Forwarded, WireError> {
         Wire::NotLeader(it) => {
             Outcome::NotLeader(it.leader.map(|id| MemberId::new(id.into())).transpose()?)
         }
+        Wire::KeyUnavailable(reason) => {
+            Outcome::KeyUnavailable(text("reason", MAX_REASON_BYTES, reason)?)
+        }
     };
     Ok(Forwarded { id: RequestId(forwarded.id), outcome })
 }
@@ -171,5 +203,6 @@ fn report(report: pb::Report) -> Result<Report, WireError> {
         // An absent message is "does not know"; a present one must be whole.
         fields: report.fields.map(|fields| decode_fields(Some(fields))).transpose()?,
         signature: report.signature.map(decode_signature).transpose()?,
+        key_ready: report.key_ready,
     })
 }

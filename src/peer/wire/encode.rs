@@ -12,8 +12,8 @@ use super::{
 };
 use crate::frost::RawCommitment;
 use crate::peer::message::{
-    Answer, AnswerBody, Forward, Forwarded, Hello, Message, Order, Outcome, Report, SetShare,
-    Signed, SigningSet,
+    Answer, AnswerBody, AskGrant, Forward, Forwarded, Hello, Message, Order, Outcome, Report,
+    SetShare, Signed, SigningSet,
 };
 
 use pb::envelope::Body;
@@ -21,6 +21,7 @@ use pb::envelope::Body;
 pub(super) fn body(message: Message) -> Result<Body, WireError> {
     Ok(match message {
         Message::Order(it) => Body::Order(order(it)?),
+        Message::AskGrant(it) => Body::AskGrant(ask_grant(it)?),
         Message::Answer(it) => Body::Answer(answer(it)?),
         Message::Commitments(it) => Body::Commitments(commitments(&it)?),
         Message::NeedCommitments(count) => Body::NeedCommitments(count),
@@ -59,6 +60,23 @@ fn order(order: Order) -> Result<pb::Order, WireError> {
     })
 }
 
+fn ask_grant(ask: AskGrant) -> Result<pb::AskGrant, WireError> {
+    at_most("asked members", MAX_SIGNERS, ask.asked.len())?;
+    let asked = ask.asked.iter().map(|(member, incarnation)| pb::AskedMember {
+        member: u32::from(member.get()),
+        incarnation: Some(encode_incarnation(*incarnation)),
+    });
+    Ok(pb::AskGrant {
+        session: ask.session.0.to_vec(),
+        chain: ask.chain.as_str().to_owned(),
+        key: ask.key.as_bytes().to_vec(),
+        setup: ask.setup.0.to_vec(),
+        asked: asked.collect(),
+        fields: Some(encode_fields(ask.fields)),
+        extension: ask.extension,
+    })
+}
+
 fn signing_sets(
     field: &'static str,
     sets: &[SigningSet],
@@ -87,6 +105,11 @@ fn answer(answer: Answer) -> Result<pb::Answer, WireError> {
         AnswerBody::Shares { shares, extension_shares } => pb::answer::Body::Shares(pb::Shares {
             shares: set_shares("shares", &shares)?,
             extension_shares: set_shares("extension shares", &extension_shares)?,
+        }),
+        AnswerBody::Grant(grant) => pb::answer::Body::Grant(pb::Grant {
+            coordinator: u32::from(grant.coordinator.get()),
+            content: grant.content.to_vec(),
+            incarnation: Some(encode_incarnation(grant.incarnation)),
         }),
         AnswerBody::Denied(denial) => pb::answer::Body::Denied(encode_denial(denial)),
         AnswerBody::Failed(failure) => pb::answer::Body::Failed(encode_failure(failure)),
@@ -142,6 +165,7 @@ fn forwarded(forwarded: Forwarded) -> Result<pb::Forwarded, WireError> {
         Outcome::NotLeader(leader) => {
             Wire::NotLeader(pb::NotLeader { leader: leader.map(|id| u32::from(id.get())) })
         }
+        Outcome::KeyUnavailable(why) => Wire::KeyUnavailable(clean(&why, MAX_REASON_BYTES)),
     };
     Ok(pb::Forwarded { id: forwarded.id.0, outcome: Some(outcome) })
 }
@@ -164,5 +188,6 @@ fn report(report: Report) -> Result<pb::Report, WireError> {
         key: report.key.as_bytes().to_vec(),
         fields: report.fields.map(encode_fields),
         signature: report.signature.as_ref().map(encode_signature).transpose()?,
+        key_ready: report.key_ready,
     })
 }

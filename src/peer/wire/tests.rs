@@ -8,8 +8,8 @@ use prost::Message as _;
 use super::*;
 use crate::frost::{RawCommitment, RawShare};
 use crate::peer::message::{
-    Answer, AnswerBody, Failure, Forward, Forwarded, Order, Outcome, Report, RequestId, SessionId,
-    SetShare, Signed, Signer, SigningSet,
+    Answer, AnswerBody, AskGrant, Failure, Forward, Forwarded, Grant, Order, Outcome, Report,
+    RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
 use crate::types::{
@@ -83,6 +83,12 @@ fn order() -> Order {
     }
 }
 
+fn ask_grant(members: u64) -> AskGrant {
+    let Order { session, chain, key, setup, fields, extension, .. } = order();
+    let asked = (1..=members).map(|member| (id(member), signer(member as u8).incarnation));
+    AskGrant { session, chain, key, setup, fields, extension, asked: asked.collect() }
+}
+
 fn signed(extension: bool) -> Signed {
     let signature = Signature::new(Algorithm::Ed25519, vec![5; 64]);
     let extension_signature = extension.then(|| signature.clone());
@@ -105,6 +111,7 @@ fn denials() -> Vec<Denial> {
         Denial::BytesUnknown { hrs: hrs() },
         Denial::HeightJump { asked: high, recorded: low, allowed: Height::new(9).unwrap() },
         Denial::TooManyExtensions { hrs: hrs(), limit: 16 },
+        Denial::CeilingReached { asked: high, ceiling: low },
     ]
 }
 
@@ -119,18 +126,40 @@ const FAILURES: [Failure; 8] = [
     Failure::Busy,
 ];
 
+fn every_outcome() -> Vec<Message> {
+    let mut outcomes = vec![
+        Outcome::Signed(signed(false)),
+        Outcome::Repeated(signed(true)),
+        Outcome::Failed("no quorum".into()),
+        Outcome::KeyUnavailable("throttled".into()),
+        Outcome::NotLeader(None),
+        Outcome::NotLeader(Some(id(15))),
+    ];
+    outcomes.extend(denials().into_iter().map(Outcome::Denied));
+    let forwarded = |outcome| Message::Forwarded(Forwarded { id: RequestId(u64::MAX), outcome });
+    outcomes.into_iter().map(forwarded).collect()
+}
+
 fn every_message() -> Vec<Message> {
     let share = |set| SetShare { set, share: RawShare([7; 32]) };
     let session = SessionId([1; 16]);
     let mut all = vec![
         Message::Order(Order { sets: vec![], extension: None, extension_sets: vec![], ..order() }),
         Message::Order(Order { extension: Some(vec![1; 1 << 20]), ..order() }),
+        Message::AskGrant(AskGrant { extension: None, ..ask_grant(1) }),
+        Message::AskGrant(AskGrant { extension: Some(vec![1; 1 << 20]), ..ask_grant(15) }),
         Message::Commitments(vec![]),
         Message::Commitments((0..=255).map(|byte| RawCommitment([byte; 64])).collect()),
         Message::NeedCommitments(0),
         Message::NeedCommitments(u32::MAX),
         Message::AskWatermark { chain: chain(), key: key() },
-        Message::Watermark(Report { chain: chain(), key: key(), fields: None, signature: None }),
+        Message::Watermark(Report {
+            chain: chain(),
+            key: key(),
+            fields: None,
+            signature: None,
+            key_ready: false,
+        }),
         Message::Ping(0),
         Message::Ping(u64::MAX),
         Message::Pong(0),
@@ -140,6 +169,8 @@ fn every_message() -> Vec<Message> {
         AnswerBody::Shares { shares: vec![], extension_shares: vec![share(0)] },
         AnswerBody::Shares { shares: vec![share(0), share(9)], extension_shares: vec![] },
     ];
+    let incarnation = Incarnation { number: 7, id: [3; 16] };
+    bodies.push(AnswerBody::Grant(Grant { coordinator: id(15), content: [6; 32], incarnation }));
     bodies.extend(denials().into_iter().map(AnswerBody::Denied));
     bodies.extend(FAILURES.map(AnswerBody::Failed));
     all.extend(
@@ -147,19 +178,7 @@ fn every_message() -> Vec<Message> {
             .into_iter()
             .map(|body| Message::Answer(Answer { session, sets: vec![0, 9, u32::MAX], body })),
     );
-    let mut outcomes = vec![
-        Outcome::Signed(signed(false)),
-        Outcome::Repeated(signed(true)),
-        Outcome::Failed("no quorum".into()),
-        Outcome::NotLeader(None),
-        Outcome::NotLeader(Some(id(15))),
-    ];
-    outcomes.extend(denials().into_iter().map(Outcome::Denied));
-    all.extend(
-        outcomes
-            .into_iter()
-            .map(|outcome| Message::Forwarded(Forwarded { id: RequestId(u64::MAX), outcome })),
-    );
+    all.extend(every_outcome());
     for fields in all_fields() {
         all.push(Message::Order(Order { fields: fields.clone(), ..order() }));
         all.push(Message::Watermark(Report {
@@ -167,7 +186,9 @@ fn every_message() -> Vec<Message> {
             key: key(),
             fields: Some(fields.clone()),
             signature: Some(signed(false).signature),
+            key_ready: true,
         }));
+        all.push(Message::AskGrant(AskGrant { fields: fields.clone(), ..ask_grant(15) }));
         all.push(Message::Forward(Forward {
             id: RequestId(0),
             chain: chain(),

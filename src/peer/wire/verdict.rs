@@ -40,6 +40,10 @@ pub(super) fn encode_denial(denial: Denial) -> pb::Denial {
             recorded: recorded.get(),
             allowed: allowed.get(),
         }),
+        Denial::CeilingReached { asked, ceiling } => Reason::CeilingReached(pb::CeilingReached {
+            asked: asked.get(),
+            ceiling: ceiling.get(),
+        }),
         Denial::TooManyExtensions { hrs, limit } => {
             Reason::TooManyExtensions(pb::TooManyExtensions { hrs: Some(encode_hrs(hrs)), limit })
         }
@@ -72,6 +76,10 @@ pub(super) fn decode_denial(denial: pb::Denial) -> Result<Denial, WireError> {
             asked: Height::new(it.asked)?,
             recorded: Height::new(it.recorded)?,
             allowed: Height::new(it.allowed)?,
+        },
+        Reason::CeilingReached(it) => Denial::CeilingReached {
+            asked: Height::new(it.asked)?,
+            ceiling: Height::new(it.ceiling)?,
         },
         Reason::TooManyExtensions(it) => {
             Denial::TooManyExtensions { hrs: decode_hrs(it.hrs)?, limit: it.limit }

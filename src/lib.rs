@@ -4,6 +4,7 @@
 //! turns it into checked fields, `signing` coordinates it, `watermark` rules on it at every member,
 //! `frost` makes the shares, `peer` carries them. `node` puts the rooms together.
 
+pub mod backend;
 pub mod cli;
 pub mod config;
 pub mod frost;
@@ -18,3 +19,7 @@ pub mod store;
 pub mod types;
 pub mod validator;
 pub mod watermark;
+
+/// Helpers of `tests/support` name this crate as the tests there do.
+#[cfg(test)]
+extern crate self as cosigner;

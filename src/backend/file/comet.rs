@@ -19,9 +19,11 @@ const PRIVATE_BYTES: usize = 64;
 const DECODED_CAPACITY: usize = 128;
 
 /// A validator's key: the RFC 8032 seed, wiped when dropped, and the public key that follows from it.
-pub(super) struct KeyFile {
-    pub(super) seed: Zeroizing<[u8; 32]>,
-    pub(super) public_key: PublicKey,
+pub struct KeyFile {
+    /// The seed.
+    pub seed: Zeroizing<[u8; 32]>,
+    /// The public key.
+    pub public_key: PublicKey,
 }
 
 /// Why a key file was refused.
@@ -38,7 +40,7 @@ pub enum KeyFileError {
         column: usize,
     },
     /// A key of another kind.
-    #[error("its {field} is of type {found:?}; only Ed25519 keys ({expected:?}) can be split")]
+    #[error("its {field} is of type {found:?}; only Ed25519 keys ({expected:?}) can be used")]
     Type {
         /// `priv_key` or `pub_key`.
         field: &'static str,
@@ -96,7 +98,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// [`KeyFileError`]; nothing in it is secret.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, KeyFileError> {
+    pub fn parse(text: &[u8]) -> Result<Self, KeyFileError> {
         let raw: Raw<'_> = serde_json::from_slice(text)
             .map_err(|error| KeyFileError::Json { line: error.line(), column: error.column() })?;
         check_type("priv_key", raw.priv_key.tag, PRIVATE_TYPE)?;

@@ -1,0 +1,165 @@
+//! A session with a token in which the key was found, compared and tried.
+
+use std::sync::Arc;
+
+use cryptoki::context::Pkcs11;
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::object::{AttributeType, ObjectHandle};
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use super::fault::fault;
+use super::module::{Epoch, Module, Stale};
+use super::{find, pin};
+use crate::backend::{KeyFault, Pkcs11Source};
+use crate::types::PublicKey;
+
+/// Signed at each connect, before the key is used for anything else. No [`Granted`] stands behind
+/// it, and none is needed: this text is the only one that is ever signed so, and it is no message of
+/// any chain. Sign bytes begin with their own length, and this begins with the number 99 and has 27
+/// bytes after it; nor is it a protobuf message without that prefix (its first tag, field 12, has a
+/// wire type that protobuf has given up).
+///
+/// [`Granted`]: crate::backend::Granted
+pub(super) const TEST_MESSAGE: &[u8] = b"cosigner: is this key there?";
+
+const SIGNATURE_BYTES: usize = 64;
+
+/// A connection. Closed when dropped.
+pub(super) struct Connection {
+    module: Arc<Module>,
+    epoch: Epoch,
+    held: Option<Held>,
+    public_key: PublicKey,
+}
+
+/// The key in its token, in a session that is logged in.
+pub(super) struct Held {
+    context: Pkcs11,
+    session: Session,
+    slot: Slot,
+    serial: String,
+    key: ObjectHandle,
+}
+
+impl Connection {
+    /// Connects. `expected` is the key's public key if that is known.
+    pub(super) fn open(
+        module: &Arc<Module>,
+        source: &Pkcs11Source,
+        expected: Option<&PublicKey>,
+    ) -> Result<Self, KeyFault> {
+        let ((held, public_key), epoch) =
+            module.attempt(|context| Held::open(context, module, source, expected))?;
+        Ok(Self { module: Arc::clone(module), epoch, held: Some(held), public_key })
+    }
+
+    pub(super) const fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Does something with the key, unless the module was started anew since.
+    pub(super) fn with<T>(
+        &self,
+        act: impl FnOnce(&Held) -> Result<T, KeyFault>,
+    ) -> Result<Result<T, KeyFault>, Stale> {
+        let held = self.held.as_ref().ok_or(Stale)?;
+        self.module.within(&self.epoch, |_| act(held))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        // Not in a later run of the module: there the number can be another key's session. An error
+        // means that the session is gone already.
+        let _ = self.module.within(&self.epoch, |_| held.session.close());
+    }
+}
+
+impl Held {
+    fn open(
+        context: &Pkcs11,
+        module: &Module,
+        source: &Pkcs11Source,
+        expected: Option<&PublicKey>,
+    ) -> Result<(Self, PublicKey), KeyFault> {
+        let (slot, serial) = find::token(context, &source.token)?;
+        // Closed by hand: see `Connection`.
+        let session = context.open_ro_session_no_drop(slot).map_err(fault)?;
+        let ready = pin::login(context, module, &session, slot, &source.pin)
+            .and_then(|()| find::key(&session, source))
+            .and_then(|(key, public_key)| {
+                check(&session, key, &public_key, expected)?;
+                Ok((key, public_key))
+            });
+        match ready {
+            Ok((key, public_key)) => {
+                let held = Self { context: context.clone(), session, slot, serial, key };
+                Ok((held, public_key))
+            }
+            Err(fault) => {
+                // The first fault is the one to tell.
+                let _ = session.close();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Signs; 64 bytes, not verified.
+    pub(super) fn sign(&self, bytes: &[u8]) -> Result<[u8; SIGNATURE_BYTES], KeyFault> {
+        sign(&self.session, self.key, bytes)
+    }
+
+    /// Whether token and key are still there, without a signature. A session alone does not know
+    /// (SoftHSM2 goes on giving its state), so both are asked for.
+    pub(super) fn look(&self) -> Result<(), KeyFault> {
+        let token = self.context.get_token_info(self.slot).map_err(fault)?;
+        if token.serial_number() != self.serial {
+            return Err(KeyFault::Unreachable(format!(
+                "the token in slot {} is now another one (serial {:?}, was {:?})",
+                self.slot,
+                token.serial_number(),
+                self.serial
+            )));
+        }
+        self.session.get_attributes(self.key, &[AttributeType::Class]).map_err(fault)?;
+        Ok(())
+    }
+}
+
+/// Lets a key pass only if it is the expected one, and signs.
+fn check(
+    session: &Session,
+    key: ObjectHandle,
+    found: &PublicKey,
+    expected: Option<&PublicKey>,
+) -> Result<(), KeyFault> {
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
+        return Err(KeyFault::WrongKey { expected: expected.clone(), found: found.clone() });
+    }
+    let unfit = || KeyFault::Unfit(format!("its public key {found:?} is not a point of the curve"));
+    let point = found.as_bytes().try_into().map_err(|_| unfit())?;
+    let point = VerifyingKey::from_bytes(point).map_err(|_| unfit())?;
+    let signature = Signature::from_bytes(&sign(session, key, TEST_MESSAGE)?);
+    point.verify_strict(TEST_MESSAGE, &signature).map_err(|_| KeyFault::BadSignature)
+}
+
+fn sign(
+    session: &Session,
+    key: ObjectHandle,
+    bytes: &[u8],
+) -> Result<[u8; SIGNATURE_BYTES], KeyFault> {
+    let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+    let signature = session.sign(&mechanism, key, bytes).map_err(|error| match error {
+        // All that is known of the limit; the key itself is well.
+        Error::Pkcs11(RvError::DataLenRange, _) => {
+            KeyFault::TooLong { length: bytes.len(), limit: bytes.len().saturating_sub(1) }
+        }
+        other => fault(other),
+    })?;
+    signature.try_into().map_err(|_| KeyFault::BadSignature)
+}

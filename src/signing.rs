@@ -5,13 +5,15 @@
 //! can therefore run in one thread of a test.
 //!
 //! - [`participant`](Participant): the member's side. Rule, watermark, nonces, shares.
-//! - [`coordinator`](Coordinator): the leader's side. Order of requests, signing sets, aggregation.
+//! - [`coordinator`](Coordinator): the leader's side. Order of requests, signing sets, aggregation; where
+//!   the key is whole, sets of grants.
 //! - [`route`]: which member coordinates a request.
 //! - [`Plane`]: one node's participant and coordinator, and what travels between them and others.
 
 mod attempt;
 mod coordinator;
 mod estimate;
+mod granter;
 mod key;
 mod lane;
 mod participant;
@@ -25,7 +27,7 @@ mod withheld;
 
 pub use attempt::Account;
 pub use coordinator::{Coordinator, Origin};
-pub use key::{ChainKey, ChainKeyError};
+pub use key::{ChainKey, ChainKeyError, WholeKeyInfo};
 pub use participant::{Participant, Starting};
 pub use plane::{
     ChainSnapshot, Effect, Input, PeerSnapshot, Plane, PlaneOptions, Replica, Reply, Snapshot,

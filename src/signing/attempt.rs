@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::coordinator::Origin;
+use super::coordinator::{Content, Origin};
 use super::key::ChainKey;
 use super::verified::Verified;
+use crate::backend::GrantSet;
 use crate::frost::{FrostError, NonceCommitment, RawCommitment, RawShare, SigningPackage};
 use crate::peer::SessionId;
 use crate::privval::{Fields, Kind, extension_sign_bytes, sign_bytes};
@@ -57,6 +58,8 @@ pub(super) struct Attempt {
     pub(super) asks: Vec<Ask>,
     pub(super) sets: Vec<OpenSet>,
     pub(super) next_set: u32,
+    /// Where the key is whole: the grants that are collected.
+    pub(super) grants: Option<OpenGrants>,
     pub(super) vote: Option<Verified>,
     /// The vote's signature was there before; only the extension is signed.
     pub(super) is_repeat: bool,
@@ -76,6 +79,16 @@ pub(super) struct OpenSet {
     pub(super) extension: Option<Round>,
     /// A member refused, failed or cheated: this set cannot complete.
     pub(super) dead: bool,
+}
+
+/// The grants of one session, on their way to the key.
+pub(super) struct OpenGrants {
+    /// Who was asked.
+    pub(super) asked: BTreeSet<MemberId>,
+    /// Who will not grant in this session.
+    pub(super) refused: BTreeSet<MemberId>,
+    /// `None` once they were complete: the key is being used.
+    pub(super) set: Option<GrantSet>,
 }
 
 /// One FROST round: one message, one nonce commitment of each signer.
@@ -122,6 +135,7 @@ impl Attempt {
             asks: vec![ask],
             sets: Vec::new(),
             next_set: 0,
+            grants: None,
             is_repeat: vote.is_some(),
             vote,
             extension_signature: None,
@@ -147,12 +161,28 @@ impl Attempt {
 
     /// Members of live sets that have not answered.
     pub(super) fn late(&self) -> BTreeSet<MemberId> {
+        if let Some(grants) = &self.grants {
+            return grants.late();
+        }
         let waiting = self.sets.iter().flat_map(|set| set.members.difference(&set.answered));
         waiting.copied().collect()
     }
 
     pub(super) fn has_live_set(&self) -> bool {
+        let needed = usize::from(self.key.threshold.t());
+        if let Some(grants) = &self.grants {
+            return grants.is_live(needed);
+        }
         self.sets.iter().any(|set| !set.dead)
+    }
+
+    /// Whether the whole key is being used for this attempt, with exactly this content.
+    pub(super) fn waits_for(&self, content: &Content) -> bool {
+        self.grants.as_ref().is_some_and(|grants| grants.set.is_none())
+            && self.fields == content.fields
+            && self.wants_vote() == content.wants_vote
+            && self.extension.as_ref().filter(|_| self.wants_extension())
+                == content.extension.as_ref()
     }
 
     /// A decoded commitment of one of the open sets.
@@ -231,6 +261,21 @@ impl OpenSet {
     }
 }
 
+impl OpenGrants {
+    fn late(&self) -> BTreeSet<MemberId> {
+        let Some(set) = &self.set else { return BTreeSet::new() };
+        let silent = self.asked.difference(&self.refused);
+        silent.filter(|member| !set.granted().contains(member)).copied().collect()
+    }
+
+    /// Whether it can still complete, or has.
+    fn is_live(&self, needed: usize) -> bool {
+        let willing = self.asked.difference(&self.refused).count();
+        let Some(set) = &self.set else { return true };
+        willing >= needed && !self.refused.contains(&set.coordinator())
+    }
+}
+
 impl Round {
     pub(super) const fn new(id: u32, commitments: BTreeMap<MemberId, NonceCommitment>) -> Self {
         Self { id, commitments, package: None, shares: BTreeMap::new() }
@@ -257,7 +302,8 @@ impl Round {
                 SigningPackage::new(&key.verifying_key, &self.commitments, &message)?
             }
         };
-        let aggregate = package.aggregate(&self.shares, &key.verifying_shares);
+        let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
+        let aggregate = package.aggregate(&self.shares, &split.verifying_shares);
         self.package = Some(package);
         aggregate
     }

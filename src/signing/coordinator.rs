@@ -3,6 +3,7 @@
 //! It checks nothing for safety: whatever it does, each participant's rule decides (DESIGN §3).
 
 mod ends;
+mod grants;
 mod sets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -17,11 +18,13 @@ use super::lane::{Lane, Step};
 use super::participant::Participant;
 use super::roster::Roster;
 use super::verified::Verified;
+use super::withheld::Evidence;
+use crate::backend::{Granted, KeyFault};
 use crate::frost::{NonceCommitment, RawCommitment, SigningPackage};
 use crate::peer::{
-    Answer, AnswerBody, Failure, LinkId, Order, Outcome, Report, RequestId, SessionId,
+    Answer, AnswerBody, AskGrant, Failure, LinkId, Order, Outcome, Report, RequestId, SessionId,
 };
-use crate::privval::Fields;
+use crate::privval::{Fields, extension_sign_bytes};
 use crate::raft::Settled;
 use crate::types::{ChainId, Incarnation, KeyId, MemberId, UnixMillis};
 use crate::watermark::{Mark, Record};
@@ -40,10 +43,22 @@ pub enum Origin {
     },
 }
 
+/// What a whole key was asked to sign: tells one use from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) fields: Fields,
+    pub(super) extension: Option<Vec<u8>>,
+    pub(super) wants_vote: bool,
+}
+
 /// What the coordinator wants done.
 pub(super) enum Deed {
     /// Send an order to a member, perhaps this one.
     Order { to: MemberId, order: Order },
+    /// Ask a member, perhaps this one, for a grant.
+    AskGrant { to: MemberId, ask: AskGrant },
+    /// A quorum has granted: use the whole key.
+    UseKey { chain: ChainId, content: Content, granted: Granted },
     /// Tell a member that its commitments have run short.
     Need { to: MemberId },
     /// Ask a member for its watermark.
@@ -123,7 +138,7 @@ impl Coordinator {
         let Some(lane) = self.lanes.get_mut(chain) else { return };
         if lane.begin_recovery(self.epoch, me) {
             let key = lane.key.id;
-            for to in lane.key.verifying_shares.keys().copied().filter(|&member| member != me) {
+            for to in lane.key.members.iter().copied().filter(|&member| member != me) {
                 if self.roster.incarnation(to).is_some() {
                     self.deeds.push(Deed::AskWatermark { to, chain: chain.clone(), key });
                 }
@@ -141,6 +156,10 @@ impl Coordinator {
             self.finish(ask.origin, outcome, account);
             return;
         };
+        if let Some(denial) = present.own.above_ceiling(chain, &ask.fields) {
+            let account = Account::of(chain, &ask.fields, ask.received);
+            return self.finish(ask.origin, Outcome::Denied(denial), account);
+        }
         match lane.sort(ask, self.epoch) {
             Step::Nothing => {}
             Step::Repeat(ask, settled) => self.repeat(chain, &ask, &settled, present.now),
@@ -179,17 +198,22 @@ impl Coordinator {
     ) {
         let session = self.next_session();
         let Some(lane) = self.lanes.get_mut(chain) else { return };
+        if let Some(fault) = too_long(&lane.key, &fields, ask.extension.as_deref()) {
+            let account = Account::of(chain, &ask.fields, ask.received);
+            self.finish(ask.origin, Outcome::Failed(format!("the key's backend {fault}")), account);
+            return;
+        }
         let attempt = Attempt::new(session, Arc::clone(&lane.key), fields, vote, ask);
         lane.attempts.push(attempt);
         self.open_set(chain, session, present.now);
     }
 
-    /// Takes a member's answer; `packages` are those of the own participant.
+    /// Takes a member's answer; `evidence` comes with those of the own participant.
     pub(super) fn answer(
         &mut self,
         member: MemberId,
         answer: Answer,
-        packages: Vec<(u32, SigningPackage)>,
+        evidence: Evidence,
         present: Present<'_>,
     ) {
         let Answer { session, sets, body } = answer;
@@ -200,7 +224,8 @@ impl Coordinator {
         let Some(chain) = chain else { return };
         match body {
             AnswerBody::Shares { shares, extension_shares } => {
-                let mut packages: BTreeMap<u32, SigningPackage> = packages.into_iter().collect();
+                let mut packages: BTreeMap<u32, SigningPackage> =
+                    evidence.packages.into_iter().collect();
                 let mut culprits = BTreeSet::new();
                 let Some(attempt) = find(&mut self.lanes, &chain, session) else { return };
                 for share in shares.into_iter().chain(extension_shares) {
@@ -209,6 +234,9 @@ impl Coordinator {
                 }
                 self.blame(&chain, session, &culprits, present);
                 self.settle_if_complete(&chain, session, present);
+            }
+            AnswerBody::Grant(grant) => {
+                self.granted(&chain, session, member, grant, evidence.receipt, present);
             }
             AnswerBody::Denied(denial) => {
                 let Some(attempt) = find(&mut self.lanes, &chain, session) else { return };
@@ -309,6 +337,14 @@ impl Coordinator {
     pub(super) fn nonces_ready(&self) -> usize {
         self.roster.fewest_commitments()
     }
+}
+
+/// What a backend would refuse is refused before anything is written for it.
+fn too_long(key: &ChainKey, fields: &Fields, extension: Option<&[u8]>) -> Option<KeyFault> {
+    let (limit, hrs) = (key.message_limit?, fields.hrs());
+    let extension = extension?;
+    let length = extension_sign_bytes(&key.chain, hrs.height, hrs.round, extension).len();
+    (length > limit).then_some(KeyFault::TooLong { length, limit })
 }
 
 fn find<'a>(

@@ -1,11 +1,11 @@
 //! One chain's key as this member holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::frost::{FrostError, SigningShare, VerifyingKey, VerifyingShare};
 use crate::types::{ChainId, ClusterKey, KeyId, MemberId, PublicKey, SetupHash, Threshold};
 
-/// A chain's key: what everybody knows, and this member's share.
+/// A chain's key: what everybody knows, and this member's share if it is split.
 pub struct ChainKey {
     /// The chain it signs for.
     pub chain: ChainId,
@@ -15,14 +15,41 @@ pub struct ChainKey {
     pub public_key: PublicKey,
     /// The same, decoded.
     pub verifying_key: VerifyingKey,
-    /// t of n.
+    /// t of n: shares of a signature, or grants of a whole key's use.
     pub threshold: Threshold,
     /// Hash of members and key, named in every order.
     pub setup: SetupHash,
+    /// Everyone who gives shares or grants.
+    pub members: BTreeSet<MemberId>,
+    /// Most bytes that a whole key signs, `None` without a limit.
+    pub(super) message_limit: Option<usize>,
+    /// The shares; `None` if the key is whole, and not in this room.
+    pub(super) split: Option<Split>,
+}
+
+/// What a member knows of the shares.
+pub(super) struct Split {
     /// Every member's public share.
-    pub verifying_shares: BTreeMap<MemberId, VerifyingShare>,
+    pub(super) verifying_shares: BTreeMap<MemberId, VerifyingShare>,
     /// This member's secret share.
     pub(super) share: SigningShare,
+}
+
+/// A whole key, as its participants know it.
+#[derive(Clone, Debug)]
+pub struct WholeKeyInfo {
+    /// The chain it signs for.
+    pub chain: ChainId,
+    /// The validator's public key.
+    pub public_key: PublicKey,
+    /// ⌊n/2⌋+1 of n; 1 of 1 alone (I7).
+    pub grants: Threshold,
+    /// Hash of members and key.
+    pub setup: SetupHash,
+    /// Everyone who grants.
+    pub members: BTreeSet<MemberId>,
+    /// Most bytes that it signs, `None` without a limit.
+    pub message_limit: Option<usize>,
 }
 
 /// Why a share and a member list do not make a key.
@@ -31,6 +58,16 @@ pub enum ChainKeyError {
     /// The list says nothing about shares.
     #[error("the key of chain {0} is not split into shares")]
     Whole(ChainId),
+    /// The grants are counted among others than the members (I7).
+    #[error("the key of chain {chain} takes {grants} grants, but there are {members} members")]
+    Majority {
+        /// The chain.
+        chain: ChainId,
+        /// Grants of members.
+        grants: Threshold,
+        /// Members.
+        members: usize,
+    },
     /// A public key or public share does not decode.
     #[error("the key of chain {chain} in the member list: {source}")]
     Encoding {
@@ -82,8 +119,41 @@ impl ChainKey {
             verifying_key,
             threshold,
             setup,
-            verifying_shares,
-            share,
+            members: verifying_shares.keys().copied().collect(),
+            message_limit: None,
+            split: Some(Split { verifying_shares, share }),
         })
+    }
+
+    /// A whole key. It is used through its backend, with the receipt of a complete set of grants.
+    ///
+    /// # Errors
+    /// [`ChainKeyError`] if the public key does not decode, or if fewer than a majority of all members
+    /// would be enough (I7).
+    pub fn whole(info: WholeKeyInfo) -> Result<Self, ChainKeyError> {
+        let WholeKeyInfo { chain, public_key, grants, setup, members, message_limit } = info;
+        if usize::from(grants.n()) != members.len() {
+            let (chain, members) = (chain.clone(), members.len());
+            return Err(ChainKeyError::Majority { chain, grants, members });
+        }
+        let encoding = |source| ChainKeyError::Encoding { chain: chain.clone(), source };
+        let verifying_key = VerifyingKey::from_public_key(&public_key).map_err(encoding)?;
+        Ok(Self {
+            chain,
+            id: public_key.id(),
+            public_key,
+            verifying_key,
+            threshold: grants,
+            setup,
+            members,
+            message_limit,
+            split: None,
+        })
+    }
+
+    /// Whether the key is whole, and grants stand in the place of shares.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.split.is_none()
     }
 }

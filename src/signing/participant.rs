@@ -1,5 +1,5 @@
 //! The member's side: takes the nonces, applies the rule, withholds the shares until the watermark
-//! is on disk.
+//! is on disk. Where the key is whole, a grant stands in the place of a share (`granter`).
 //!
 //! One order goes through three steps, each a function: [`Participant::admit`] rules and hands out
 //! the record to be written; [`Participant::compute`] makes the shares while that write is in
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::key::ChainKey;
 use super::pool::{NoncePool, POOL_TARGET};
-use super::withheld::{Caller, Released, Withheld};
+use super::withheld::{Caller, Gives, Released, Withheld};
 use crate::frost::{
     FrostError, HedgeSecret, NonceCommitment, Nonces, RawCommitment, SigningPackage, commit, sign,
 };
@@ -42,13 +42,13 @@ pub struct Starting {
 
 /// The member's side of signing, for all chains.
 pub struct Participant {
-    me: MemberId,
-    incarnation: Incarnation,
+    pub(super) me: MemberId,
+    pub(super) incarnation: Incarnation,
     /// Incarnations of other members recorded durably by fences (I8).
-    recorded: BTreeMap<MemberId, Incarnation>,
+    pub(super) recorded: BTreeMap<MemberId, Incarnation>,
     hedge: HedgeSecret,
     pools: HashMap<Caller, NoncePool>,
-    chains: HashMap<ChainId, Watch>,
+    pub(super) chains: HashMap<ChainId, Watch>,
 }
 
 /// An admitted order: what is to be written before anything is given, and the work until then.
@@ -77,8 +77,8 @@ struct Spent {
 }
 
 /// One chain's critical section: everything that the rule reads and writes.
-struct Watch {
-    key: Arc<ChainKey>,
+pub(super) struct Watch {
+    pub(super) key: Arc<ChainKey>,
     /// The highest that was agreed to, perhaps still on its way to the disk.
     record: Record,
     /// The latest write that returned.
@@ -86,11 +86,11 @@ struct Watch {
     withheld: Vec<Withheld>,
     extensions: Extensions,
     /// A write failed: nothing is given any more.
-    stopped: bool,
+    pub(super) stopped: bool,
 }
 
 #[derive(Default)]
-struct Extensions {
+pub(super) struct Extensions {
     at: Option<Hrs>,
     digests: BTreeSet<[u8; 32]>,
 }
@@ -134,6 +134,13 @@ impl Participant {
         decide(&watch.record, chain, fields, now).map(|_| ())
     }
 
+    /// The denial of what is above this member's ceiling, also of what was signed before.
+    pub(super) fn above_ceiling(&self, chain: &ChainId, fields: &Fields) -> Option<Denial> {
+        let ceiling = self.record(chain)?.ceiling()?;
+        let asked = fields.hrs().height;
+        (asked > ceiling).then_some(Denial::CeilingReached { asked, ceiling })
+    }
+
     /// What was last agreed to on this chain.
     pub(super) fn record(&self, chain: &ChainId) -> Option<&Record> {
         self.chains.get(chain).map(|watch| &watch.record)
@@ -165,10 +172,11 @@ impl Participant {
         let Some((spent, extension_spent)) = taken else {
             return Err(failure(Failure::UnknownNonce, sets));
         };
-        if watch.withheld.len() >= MOST_WITHHELD {
+        if watch.is_busy() {
             return Err(failure(Failure::Busy, sets));
         }
-        match watch.rule(&order, now) {
+        let extension = order.extension.as_ref().filter(|_| !order.extension_sets.is_empty());
+        match watch.rule(&order.fields, extension, now) {
             Ok(write) => {
                 let Order { chain, fields, extension, .. } = order;
                 let work = Work {
@@ -215,11 +223,7 @@ impl Participant {
     pub(super) fn write_failed(&mut self, chain: &ChainId) -> Vec<Released> {
         let Some(watch) = self.chains.get_mut(chain) else { return Vec::new() };
         watch.stopped = true;
-        let refuse = |withheld: Withheld| {
-            let sets = withheld.shares.iter().chain(&withheld.extension_shares);
-            let sets = sets.map(|(share, _)| share.set).collect();
-            Released::failure(withheld.caller, withheld.session, sets, Failure::State)
-        };
+        let refuse = |withheld: Withheld| withheld.refuse(Failure::State);
         watch.withheld.drain(..).map(refuse).collect()
     }
 
@@ -315,6 +319,9 @@ fn check(
     if order.setup != watch.key.setup {
         return Err(Failure::OtherSetup);
     }
+    if watch.key.is_whole() {
+        return Err(Failure::Malformed);
+    }
     let sets = order.sets.len() + order.extension_sets.len();
     let wants_extension = !order.extension_sets.is_empty();
     let extension_fits = match order.extension {
@@ -329,7 +336,7 @@ fn check(
             return Err(Failure::Malformed);
         }
         for (&member, signer) in &set.signers {
-            if !watch.key.verifying_shares.contains_key(&member) {
+            if !watch.key.members.contains(&member) {
                 return Err(Failure::Malformed);
             }
             // I8: the session names this incarnation, and of every other signer none lower than
@@ -349,16 +356,25 @@ fn check(
 }
 
 impl Watch {
+    /// Too many answers wait for the disk already.
+    pub(super) fn is_busy(&self) -> bool {
+        self.withheld.len() >= MOST_WITHHELD
+    }
+
     /// I1, I2: the rule, and the record that it moves to. What is decided here counts at once for
     /// every later order, before the write returns.
-    fn rule(&mut self, order: &Order, now: UnixMillis) -> Result<Option<Record>, Denial> {
-        let hrs = order.fields.hrs();
-        let extension = order.extension.as_ref().filter(|_| !order.extension_sets.is_empty());
+    pub(super) fn rule(
+        &mut self,
+        fields: &Fields,
+        extension: Option<&Vec<u8>>,
+        now: UnixMillis,
+    ) -> Result<Option<Record>, Denial> {
+        let hrs = fields.hrs();
         let digest = extension.map(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)));
         if digest.is_some_and(|digest| self.extensions.is_too_many(hrs, &digest)) {
             return Err(Denial::TooManyExtensions { hrs, limit: MOST_EXTENSIONS });
         }
-        let write = match decide(&self.record, &order.chain, &order.fields, now)? {
+        let write = match decide(&self.record, &self.key.chain, fields, now)? {
             Decision::Advance(record) => {
                 self.record = (*record).clone();
                 Some(*record)
@@ -372,11 +388,9 @@ impl Watch {
     }
 
     /// I3: out only with the receipt, else kept.
-    fn withhold(&mut self, withheld: Withheld) -> Option<Released> {
+    pub(super) fn withhold(&mut self, withheld: Withheld) -> Option<Released> {
         if self.stopped {
-            let sets = withheld.shares.iter().map(|(share, _)| share.set).collect();
-            let (caller, session) = (withheld.caller, withheld.session);
-            return Some(Released::failure(caller, session, sets, Failure::State));
+            return Some(withheld.refuse(Failure::State));
         }
         match withheld.release(&self.key, &self.receipt) {
             Ok(released) => Some(released),
@@ -435,13 +449,11 @@ impl Work {
             let share = |spent: Spent| spent.share(me, key, message, &known);
             spent.into_iter().map(share).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Withheld {
-            caller: self.caller,
-            session: self.session,
-            fields: self.fields,
+        let gives = Gives::Shares {
             shares: share_all(self.sets, &message)?,
             extension_shares: share_all(self.extension_sets, &extension_message)?,
-        })
+        };
+        Ok(Withheld { caller: self.caller, session: self.session, fields: self.fields, gives })
     }
 }
 
@@ -465,7 +477,9 @@ impl Spent {
             commitments.insert(member, decoded);
         }
         let package = SigningPackage::new(&key.verifying_key, &commitments, message)?;
-        let share = sign(self.nonces, me, &key.share, &package)?;
+        // `check` refused orders for shares of a whole key.
+        let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
+        let share = sign(self.nonces, me, &split.share, &package)?;
         Ok((SetShare { set: self.set.id, share }, package))
     }
 }

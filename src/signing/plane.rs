@@ -5,6 +5,7 @@
 //! their way and the watermark is being written while this node does its arithmetic.
 
 mod io;
+mod keys;
 mod members;
 mod requests;
 
@@ -23,6 +24,7 @@ use super::withheld::Caller;
 use crate::peer::{Forwarded, Message, RequestId};
 use crate::types::{ChainId, Incarnation, MemberId, UnixMillis};
 use crate::watermark::Record;
+use keys::KeyDesk;
 use members::Peer;
 use requests::Pending;
 
@@ -42,6 +44,10 @@ pub struct Plane<R> {
     keys: HashMap<ChainId, Arc<super::ChainKey>>,
     participant: Participant,
     coordinator: Coordinator,
+    /// The chains whose key is whole.
+    desks: HashMap<ChainId, KeyDesk>,
+    /// Some key is split, so nonces are wanted.
+    has_shares: bool,
     patience: HashMap<ChainId, Patience>,
     replica: Replica,
     rng: R,
@@ -49,7 +55,8 @@ pub struct Plane<R> {
     leader: Option<MemberId>,
     leader_lost: Option<Instant>,
     pending: HashMap<u64, Pending>,
-    forwards: HashMap<RequestId, u64>,
+    /// Every time that a request was forwarded and to whom, until the request ends.
+    forwards: HashMap<RequestId, (u64, MemberId)>,
     next_request: u64,
     isolated_since: Option<Instant>,
     let_go: bool,
@@ -69,9 +76,13 @@ impl<R: TryCryptoRng> Plane<R> {
         let mut keys = HashMap::new();
         let mut patience = HashMap::new();
         let mut starting = Vec::new();
+        let mut desks = HashMap::new();
         for (chain, give_up_after) in options.chains {
             let name = chain.key.chain.clone();
             keys.insert(name.clone(), Arc::clone(&chain.key));
+            if chain.key.is_whole() {
+                desks.insert(name.clone(), KeyDesk::default());
+            }
             patience.insert(name, Patience::new(give_up_after));
             starting.push(chain);
         }
@@ -84,9 +95,11 @@ impl<R: TryCryptoRng> Plane<R> {
         Self {
             me,
             least_threshold,
+            has_shares: desks.len() < keys.len(),
             keys,
             participant,
             coordinator,
+            desks,
             patience,
             replica: options.replica,
             rng,
@@ -127,6 +140,8 @@ impl<R: TryCryptoRng> Plane<R> {
                 let released = self.participant.write_failed(&chain);
                 self.give_all(released);
             }
+            Input::KeyUsed { chain, result } => self.key_used(&chain, result),
+            Input::KeyHealth { chain, health } => self.key_health(&chain, health),
             Input::Leader(leader) => self.new_leader(leader),
             Input::Timer => self.timer(),
         }
@@ -161,6 +176,9 @@ impl<R: TryCryptoRng> Plane<R> {
                 return true;
             }
         }
+        if !self.has_shares {
+            return false;
+        }
         let emptiest = self.participant.short_pools().max_by_key(|&(_, missing)| missing);
         let Some((caller, missing)) = emptiest else { return false };
         self.refill(caller, missing.min(IDLE_STEP));
@@ -177,7 +195,8 @@ impl<R: TryCryptoRng> Plane<R> {
             retry.into_iter().chain(answer).fold(pending.deadline, Instant::min)
         });
         let isolation = self.isolated_since.filter(|_| !self.let_go).map(|since| since + ISOLATION);
-        let timers = retries.chain(isolation).chain(self.coordinator.next_timer());
+        let keys = self.desks.values().filter_map(KeyDesk::next_timer);
+        let timers = retries.chain(isolation).chain(self.coordinator.next_timer()).chain(keys);
         timers.chain([self.next_ping]).min().unwrap_or(self.next_ping)
     }
 
@@ -190,8 +209,10 @@ impl<R: TryCryptoRng> Plane<R> {
         let chain = |chain: &ChainId| {
             let snapshot = ChainSnapshot {
                 watermark: self.participant.record(chain).and_then(Record::hrs),
+                ceiling: self.participant.record(chain).and_then(Record::ceiling),
                 nonces_ready,
                 stopped: self.participant.has_stopped(chain),
+                key_fault: self.desks.get(chain).and_then(KeyDesk::fault).cloned(),
             };
             (chain.clone(), snapshot)
         };
@@ -207,6 +228,8 @@ impl<R: TryCryptoRng> Plane<R> {
         let now = self.now;
         let present = Present { own: &self.participant, now, wall: self.wall };
         self.coordinator.timer(present);
+        self.do_deeds();
+        self.check_keys();
         self.do_deeds();
         let due: Vec<u64> = self.pending.keys().copied().collect();
         for ticket in due {
@@ -241,6 +264,9 @@ impl<R: TryCryptoRng> Plane<R> {
         match deed {
             Deed::Order { to, order } if to == self.me => self.order(Caller::Own, order),
             Deed::Order { to, order } => self.send(to, Message::Order(order)),
+            Deed::AskGrant { to, ask } if to == self.me => self.grant(Caller::Own, to, ask),
+            Deed::AskGrant { to, ask } => self.send(to, Message::AskGrant(ask)),
+            Deed::UseKey { chain, content, granted } => self.use_key(chain, content, granted),
             Deed::Need { to } if to == self.me => self.refill(Caller::Own, POOL_TARGET / 8),
             Deed::Need { to } => {
                 let count = u32::try_from(POOL_TARGET / 8).unwrap_or(1);

@@ -82,6 +82,12 @@ impl Roster {
         self.entries.get(&member)?.incarnation
     }
 
+    /// Everyone who can be asked now, this node included.
+    pub(super) fn reachable(&self) -> BTreeMap<MemberId, Incarnation> {
+        let able = self.entries.iter().filter_map(|(&id, entry)| Some((id, entry.incarnation?)));
+        able.collect()
+    }
+
     pub(super) fn push_raw(&mut self, member: MemberId, commitments: Vec<RawCommitment>) {
         if let Some(entry) = self.entries.get_mut(&member) {
             entry.commitments.push_raw(commitments);

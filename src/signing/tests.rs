@@ -4,3 +4,4 @@ mod cluster;
 mod failover;
 mod gates;
 mod signatures;
+mod whole;

@@ -1,10 +1,10 @@
-//! Shares that may not leave yet, and answers that may.
+//! Shares and grants that may not leave yet, and answers that may.
 
 use tracing::debug;
 
 use super::key::ChainKey;
 use crate::frost::SigningPackage;
-use crate::peer::{Answer, AnswerBody, Failure, LinkId, SessionId, SetShare};
+use crate::peer::{Answer, AnswerBody, Failure, Grant, LinkId, SessionId, SetShare};
 use crate::privval::{Fields, sign_bytes};
 use crate::types::{Hrs, Timestamp};
 use crate::watermark::{Denial, Watermarked};
@@ -18,23 +18,42 @@ pub enum Caller {
     Link(LinkId),
 }
 
-/// Computed shares, locked up until a write that covers their watermark has returned (I3).
+/// Shares or a grant, locked up until a write that covers their watermark has returned (I3).
 pub(super) struct Withheld {
     pub(super) caller: Caller,
     pub(super) session: SessionId,
     pub(super) fields: Fields,
-    pub(super) shares: Vec<(SetShare, SigningPackage)>,
-    pub(super) extension_shares: Vec<(SetShare, SigningPackage)>,
+    pub(super) gives: Gives,
+}
+
+/// What is given in the end.
+pub(super) enum Gives {
+    /// Shares, each with the package that it was computed from.
+    Shares {
+        shares: Vec<(SetShare, SigningPackage)>,
+        extension_shares: Vec<(SetShare, SigningPackage)>,
+    },
+    /// A grant of a whole key's use.
+    Grant(Grant),
+}
+
+/// What goes with an answer where this node itself has asked.
+#[derive(Default)]
+pub struct Evidence {
+    /// The packages that shares were computed from, for the own aggregate.
+    pub(super) packages: Vec<(u32, SigningPackage)>,
+    /// The receipt that released a grant, for the own set of grants.
+    pub(super) receipt: Option<Watermarked>,
 }
 
 /// An answer that may leave: for another coordinator, or for this node's own aggregate.
 ///
-/// With shares inside it can be made only by [`Withheld::release`], which demands the receipt of a
+/// With shares or a grant inside it can be made only by [`Withheld::release`], which demands the receipt of a
 /// durable write: I3 holds for what is sent and for what this node aggregates alike.
 pub struct Released {
     caller: Caller,
     answer: Answer,
-    packages: Vec<(u32, SigningPackage)>,
+    evidence: Evidence,
 }
 
 impl Withheld {
@@ -55,31 +74,52 @@ impl Withheld {
             return Err(Box::new(self));
         }
         self.note_what_is_given(key);
-        let sets = self.shares.iter().chain(&self.extension_shares);
-        let sets = sets.map(|(share, _)| share.set).collect();
-        let mut packages = Vec::with_capacity(2);
-        let mut unpack = |list: Vec<(SetShare, SigningPackage)>| -> Vec<SetShare> {
-            let unpacked = list.into_iter().map(|(share, package)| {
-                packages.push((share.set, package));
-                share
-            });
-            unpacked.collect()
-        };
-        let body = AnswerBody::Shares {
-            shares: unpack(self.shares),
-            extension_shares: unpack(self.extension_shares),
+        let sets = self.sets();
+        let mut evidence = Evidence::default();
+        let body = match self.gives {
+            Gives::Grant(grant) => {
+                evidence.receipt = Some(receipt.clone());
+                AnswerBody::Grant(grant)
+            }
+            Gives::Shares { shares, extension_shares } => {
+                let mut unpack = |list: Vec<(SetShare, SigningPackage)>| -> Vec<SetShare> {
+                    let unpacked = list.into_iter().map(|(share, package)| {
+                        evidence.packages.push((share.set, package));
+                        share
+                    });
+                    unpacked.collect()
+                };
+                let (shares, extension_shares) = (unpack(shares), unpack(extension_shares));
+                AnswerBody::Shares { shares, extension_shares }
+            }
         };
         let answer = Answer { session: self.session, sets, body };
-        Ok(Released { caller: self.caller, answer, packages })
+        Ok(Released { caller: self.caller, answer, evidence })
     }
 
-    /// One line for each share, written before it leaves: what audits and the tests' oracle read.
+    /// Gives nothing.
+    pub(super) fn refuse(self, failure: Failure) -> Released {
+        let sets = self.sets();
+        Released::failure(self.caller, self.session, sets, failure)
+    }
+
+    fn sets(&self) -> Vec<u32> {
+        match &self.gives {
+            Gives::Grant(_) => Vec::new(),
+            Gives::Shares { shares, extension_shares } => {
+                shares.iter().chain(extension_shares).map(|(share, _)| share.set).collect()
+            }
+        }
+    }
+
+    /// One line for each share or grant, written before it leaves: what audits and the tests' oracle
+    /// read.
     fn note_what_is_given(&self, key: &ChainKey) {
         if !tracing::enabled!(target: "cosigner::gave", tracing::Level::DEBUG) {
             return;
         }
         let content = content_digest(key, &self.fields);
-        for (share, _) in &self.shares {
+        let note = |set: u32, what: &'static str| {
             debug!(
                 target: "cosigner::gave",
                 chain = %key.chain,
@@ -87,9 +127,15 @@ impl Withheld {
                 kind = %self.fields.kind(),
                 content,
                 session = hex::encode(self.session.0),
-                set = share.set,
-                "gave a share",
+                set,
+                "{what}",
             );
+        };
+        match &self.gives {
+            Gives::Grant(_) => note(0, "gave a grant"),
+            Gives::Shares { shares, .. } => {
+                shares.iter().for_each(|(share, _)| note(share.set, "gave a share"));
+            }
         }
     }
 }
@@ -110,7 +156,7 @@ impl Released {
         denial: Denial,
     ) -> Self {
         let answer = Answer { session, sets, body: AnswerBody::Denied(denial) };
-        Self { caller, answer, packages: Vec::new() }
+        Self { caller, answer, evidence: Evidence::default() }
     }
 
     /// A failure. Carries no share, so it needs no receipt.
@@ -121,7 +167,7 @@ impl Released {
         failure: Failure,
     ) -> Self {
         let answer = Answer { session, sets, body: AnswerBody::Failed(failure) };
-        Self { caller, answer, packages: Vec::new() }
+        Self { caller, answer, evidence: Evidence::default() }
     }
 
     /// Who asked.
@@ -130,9 +176,9 @@ impl Released {
         self.caller
     }
 
-    /// The answer, with the packages that the shares were computed from (for the own aggregate).
+    /// The answer, with what goes with it if this node itself has asked.
     #[must_use]
-    pub fn into_parts(self) -> (Answer, Vec<(u32, SigningPackage)>) {
-        (self.answer, self.packages)
+    pub fn into_parts(self) -> (Answer, Evidence) {
+        (self.answer, self.evidence)
     }
 }

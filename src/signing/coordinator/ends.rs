@@ -142,6 +142,10 @@ impl Coordinator {
             self.expire(&chain, session, now);
             let Some(attempt) = find(&mut self.lanes, &chain, session) else { continue };
             if attempt.hedge_at.is_some_and(|at| at <= now) {
+                if attempt.key.is_whole() {
+                    self.session_is_late(&chain, session, now);
+                    continue;
+                }
                 attempt.hedges = attempt.hedges.saturating_add(1);
                 for late in attempt.late() {
                     self.roster.suspect(late, now);

@@ -33,6 +33,9 @@ impl Coordinator {
         now: Instant,
     ) {
         let Some(attempt) = find(&mut self.lanes, chain, session) else { return };
+        if attempt.key.is_whole() {
+            return self.open_session(chain, session, now);
+        }
         let mut opened = Vec::with_capacity(2);
         if let Some(first) = open(&mut self.roster, attempt, now) {
             opened.push(first);
@@ -72,19 +75,24 @@ impl Coordinator {
         orders: BTreeMap<MemberId, Order>,
         now: Instant,
     ) {
+        let me = self.roster.me();
+        let (own, others): (Vec<_>, Vec<_>) = orders.into_iter().partition(|(to, _)| *to == me);
+        for (to, order) in others.into_iter().chain(own) {
+            self.note_sent(session, to, now);
+            self.deeds.push(Deed::Order { to, order });
+        }
+    }
+
+    /// To learn how fast a member is from its answer.
+    pub(in crate::signing) fn note_sent(&mut self, session: SessionId, to: MemberId, now: Instant) {
         if self.sent.back().is_none_or(|(last, _)| *last != session) {
             self.sent.push_back((session, BTreeMap::new()));
             if self.sent.len() > REMEMBERED_SESSIONS {
                 self.sent.pop_front();
             }
         }
-        let me = self.roster.me();
-        let (own, others): (Vec<_>, Vec<_>) = orders.into_iter().partition(|(to, _)| *to == me);
-        for (to, order) in others.into_iter().chain(own) {
-            if let Some((_, times)) = self.sent.back_mut() {
-                times.entry(to).or_insert(now);
-            }
-            self.deeds.push(Deed::Order { to, order });
+        if let Some((_, times)) = self.sent.back_mut() {
+            times.entry(to).or_insert(now);
         }
     }
 
@@ -99,6 +107,9 @@ impl Coordinator {
         present: Present<'_>,
     ) {
         let Some(attempt) = find(&mut self.lanes, chain, session) else { return };
+        if attempt.key.is_whole() {
+            return self.lost_grant(chain, session, member, present.now);
+        }
         for open in &mut attempt.sets {
             let rounds = open.vote.iter().chain(&open.extension);
             let named = sets.is_empty() || rounds.into_iter().any(|round| sets.contains(&round.id));
@@ -118,8 +129,10 @@ impl Coordinator {
     /// Opens sets for attempts that could not open one before.
     pub(in crate::signing) fn retry(&mut self, now: Instant) {
         for (chain, session) in self.sessions() {
-            let idle = find(&mut self.lanes, &chain, session)
-                .is_some_and(|attempt| !attempt.has_live_set() && !attempt.is_complete());
+            let idle = find(&mut self.lanes, &chain, session).is_some_and(|attempt| {
+                let stuck = attempt.key.is_whole() || !attempt.has_live_set();
+                stuck && !attempt.is_complete()
+            });
             if idle {
                 self.open_set(&chain, session, now);
             }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::peer::{LinkId, Message, Signed};
 use crate::privval::Fields;
 use crate::raft::Settled;
 use crate::signing::attempt::Account;
 use crate::signing::participant::Starting;
-use crate::types::{ChainId, Hrs, Incarnation, KeyId, MemberId};
+use crate::types::{ChainId, Height, Hrs, Incarnation, KeyId, MemberId};
 use crate::watermark::{Denial, Record, Watermarked};
 
 /// What a plane is made from.
@@ -85,6 +86,20 @@ pub enum Input {
         /// The chain.
         chain: ChainId,
     },
+    /// A whole key has been used, or has not.
+    KeyUsed {
+        /// The chain.
+        chain: ChainId,
+        /// What came of it.
+        result: Result<Signatures, KeyFault>,
+    },
+    /// A whole key was looked at.
+    KeyHealth {
+        /// The chain.
+        chain: ChainId,
+        /// Whether it could sign now.
+        health: Result<(), KeyFault>,
+    },
     /// Raft has another leader, or none.
     Leader(Option<MemberId>),
     /// The time that [`super::Plane::next_timer`] named has come.
@@ -100,6 +115,16 @@ pub enum Effect {
         /// The record.
         record: Record,
     },
+    /// Use a chain's whole key; never cancelled, and answered by [`Input::KeyUsed`]. At most one for each
+    /// chain at a time.
+    UseKey {
+        /// The chain.
+        chain: ChainId,
+        /// The receipt of a complete set of grants, with the bytes (I7).
+        granted: Granted,
+    },
+    /// Give leadership up: another member can sign with the whole key, this one cannot.
+    StepDown,
     /// Send a message.
     Send {
         /// The link.
@@ -173,15 +198,21 @@ pub struct PeerSnapshot {
     pub rtt: Option<Duration>,
     /// Its watermarks as it last said.
     pub watermarks: BTreeMap<ChainId, Hrs>,
+    /// Whether it could sign with its whole keys, as it last said.
+    pub key_ready: BTreeMap<ChainId, bool>,
 }
 
 /// One chain in a [`Snapshot`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ChainSnapshot {
     /// The highest H/R/S agreed to.
     pub watermark: Option<Hrs>,
+    /// Nothing above this height is signed.
+    pub ceiling: Option<Height>,
     /// Commitments at hand of the member that has fewest.
     pub nonces_ready: usize,
     /// A watermark write failed: the chain signs nothing any more.
     pub stopped: bool,
+    /// Why this node cannot use the chain's whole key now.
+    pub key_fault: Option<KeyFault>,
 }

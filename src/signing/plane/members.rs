@@ -6,11 +6,12 @@ use rand_core::TryCryptoRng;
 use tracing::error;
 
 use super::{Effect, IDLE_STEP, PeerSnapshot, Plane};
-use crate::peer::{Answer, LinkId, Message, Order, Report};
+use crate::peer::{AskGrant, LinkId, Message, Order, Report};
 use crate::signing::coordinator::Present;
+use crate::signing::granter::Granting;
 use crate::signing::participant::Admission;
 use crate::signing::pool::POOL_TARGET;
-use crate::signing::withheld::{Caller, Released};
+use crate::signing::withheld::{Caller, Evidence, Released};
 use crate::types::{ChainId, Incarnation, KeyId, MemberId};
 use crate::watermark::{Mark, Record};
 
@@ -81,8 +82,9 @@ impl<R: TryCryptoRng> Plane<R> {
         let present = Present { own: &self.participant, now: self.now, wall: self.wall };
         match message {
             Message::Order(order) => self.order(Caller::Link(link), order),
+            Message::AskGrant(ask) => self.grant(Caller::Link(link), peer, ask),
             Message::Answer(answer) => {
-                self.coordinator.answer(peer, answer, Vec::new(), present);
+                self.coordinator.answer(peer, answer, Evidence::default(), present);
             }
             Message::Commitments(list) => self.coordinator.commitments(peer, list, present),
             Message::NeedCommitments(count) => {
@@ -95,10 +97,12 @@ impl<R: TryCryptoRng> Plane<R> {
             Message::Watermark(report) => {
                 // Only of our own chains: a member may name as many others as it likes.
                 if let Some(known) = self.peers.get_mut(&peer)
-                    && let Some(fields) = &report.fields
                     && self.keys.contains_key(&report.chain)
                 {
-                    known.seen.watermarks.insert(report.chain.clone(), fields.hrs());
+                    known.seen.key_ready.insert(report.chain.clone(), report.key_ready);
+                    if let Some(fields) = &report.fields {
+                        known.seen.watermarks.insert(report.chain.clone(), fields.hrs());
+                    }
                 }
                 self.coordinator.report(peer, report, present);
             }
@@ -122,6 +126,16 @@ impl<R: TryCryptoRng> Plane<R> {
         self.top_up(caller);
     }
 
+    /// The member's side where the key is whole.
+    pub(super) fn grant(&mut self, caller: Caller, from: MemberId, ask: AskGrant) {
+        let chain = ask.chain.clone();
+        let Granting { write, released } = self.participant.grant(caller, from, ask, self.wall);
+        if let Some(record) = write {
+            self.effects.push(Effect::Write { chain, record });
+        }
+        self.give_all(released);
+    }
+
     /// A pool that idle time does not keep filled is topped up with each answer.
     pub(super) fn top_up(&mut self, caller: Caller) {
         if self.participant.missing(caller) > POOL_TARGET / 2 {
@@ -130,6 +144,9 @@ impl<R: TryCryptoRng> Plane<R> {
     }
 
     pub(super) fn refill(&mut self, caller: Caller, count: usize) {
+        if !self.has_shares {
+            return;
+        }
         let made = match self.participant.refill(caller, count, &mut self.rng) {
             Ok(made) => made,
             Err(why) => {
@@ -157,20 +174,14 @@ impl<R: TryCryptoRng> Plane<R> {
 
     pub(super) fn give(&mut self, released: Released) {
         let caller = released.caller();
-        let (answer, packages) = released.into_parts();
+        let (answer, evidence) = released.into_parts();
         match caller {
             Caller::Link(link) => self.send_on(link, Message::Answer(answer)),
-            Caller::Own => self.own_answer(answer, packages),
+            Caller::Own => {
+                let present = Present { own: &self.participant, now: self.now, wall: self.wall };
+                self.coordinator.answer(self.me, answer, evidence, present);
+            }
         }
-    }
-
-    pub(super) fn own_answer(
-        &mut self,
-        answer: Answer,
-        packages: Vec<(u32, crate::frost::SigningPackage)>,
-    ) {
-        let present = Present { own: &self.participant, now: self.now, wall: self.wall };
-        self.coordinator.answer(self.me, answer, packages, present);
     }
 
     pub(super) fn report_to(&mut self, link: LinkId, chain: ChainId, key: KeyId) {
@@ -179,7 +190,8 @@ impl<R: TryCryptoRng> Plane<R> {
         let settled = self.coordinator.settled(&chain);
         let same = settled.filter(|settled| Some(settled.fields()) == fields.as_ref());
         let signature = same.map(|settled| settled.signature().clone());
-        let report = Report { chain, key, fields, signature };
+        let key_ready = self.is_key_ready(&chain);
+        let report = Report { chain, key, fields, signature, key_ready };
         self.send_on(link, Message::Watermark(report));
     }
 

@@ -20,6 +20,9 @@ use crate::types::{ChainId, MemberId};
 /// A forwarded request that is not answered within this is sent elsewhere.
 const FORWARD_PATIENCE: Duration = Duration::from_millis(250);
 
+/// The same where the key is whole: its backend may be far away.
+const KEY_FORWARD_PATIENCE: Duration = Duration::from_millis(400);
+
 /// Requests that one member may have forwarded and not yet got answered.
 const MOST_FORWARDED: usize = 64;
 
@@ -36,6 +39,14 @@ pub(super) struct Pending {
     /// Members that it was sent to in vain.
     pub(super) tried: BTreeSet<MemberId>,
     pub(super) forwarded: Option<Sent>,
+    /// Why the last member that tried could not.
+    pub(super) failed_with: Option<String>,
+}
+
+impl Pending {
+    pub(super) fn account(&self) -> Account {
+        Account::of(&self.chain, &self.fields, self.received)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -65,6 +76,7 @@ impl<R: TryCryptoRng> Plane<R> {
             answered: false,
             tried: BTreeSet::new(),
             forwarded: None,
+            failed_with: None,
         };
         self.pending.insert(ticket, pending);
         self.dispatch(ticket);
@@ -73,15 +85,14 @@ impl<R: TryCryptoRng> Plane<R> {
     /// Sends a request to whoever coordinates it now.
     pub(super) fn dispatch(&mut self, ticket: u64) {
         let Some(pending) = self.pending.get_mut(&ticket) else { return };
-        if let Some(sent) = pending.forwarded.take() {
-            self.forwards.remove(&sent.id);
-        }
-        let tried = &pending.tried;
-        let reachable = self.peers.keys().filter(|member| !tried.contains(member));
-        let reachable: BTreeSet<MemberId> = reachable.copied().collect();
-        let leader = self.leader.filter(|leader| !tried.contains(leader));
-        match route(self.me, leader, &reachable) {
-            Route::Here => {
+        // A late answer to it is still good: its id is forgotten with the request.
+        pending.forwarded = None;
+        let (tried, chain) = (pending.tried.clone(), pending.chain.clone());
+        let able = self.able(&chain, &tried);
+        let Some(pending) = self.pending.get(&ticket) else { return };
+        match route(self.me, self.leader, &able) {
+            None => self.nobody_left(ticket),
+            Some(Route::Here) => {
                 let ask = Ask {
                     origin: Origin::Validator(ticket),
                     fields: pending.fields.clone(),
@@ -89,11 +100,25 @@ impl<R: TryCryptoRng> Plane<R> {
                     received: pending.received,
                     deadline: pending.deadline,
                 };
-                let chain = pending.chain.clone();
                 self.coordinate(&chain, ask);
             }
-            Route::To { member, deputy } => self.forward(ticket, member, deputy),
+            Some(Route::To { member, deputy }) => self.forward(ticket, member, deputy),
         }
+    }
+
+    /// Who could coordinate a request, this member included. Where the key is whole, those whose way to
+    /// it works; if none says so, whoever can be reached: it may work again.
+    fn able(&self, chain: &ChainId, tried: &BTreeSet<MemberId>) -> BTreeSet<MemberId> {
+        let reachable = self.peers.keys().copied().chain([self.me]);
+        let untried: BTreeSet<MemberId> =
+            reachable.filter(|member| !tried.contains(member)).collect();
+        if !self.desks.contains_key(chain) {
+            return untried;
+        }
+        let own = self.is_key_ready(chain).then_some(self.me);
+        let ready: BTreeSet<MemberId> = self.others_ready(chain).chain(own).collect();
+        let ready: BTreeSet<MemberId> = ready.intersection(&untried).copied().collect();
+        if ready.is_empty() { untried } else { ready }
     }
 
     pub(super) fn forward(&mut self, ticket: u64, to: MemberId, deputy: bool) {
@@ -109,8 +134,12 @@ impl<R: TryCryptoRng> Plane<R> {
             deadline_ms: u32::try_from(left).unwrap_or(u32::MAX),
             deputy,
         };
-        pending.forwarded = Some(Sent { to, id, retry_at: self.now + FORWARD_PATIENCE });
-        self.forwards.insert(id, ticket);
+        let patience = match self.desks.contains_key(&pending.chain) {
+            true => KEY_FORWARD_PATIENCE,
+            false => FORWARD_PATIENCE,
+        };
+        pending.forwarded = Some(Sent { to, id, retry_at: self.now + patience });
+        self.forwards.insert(id, (ticket, to));
         self.send(to, Message::Forward(forward));
     }
 
@@ -178,13 +207,23 @@ impl<R: TryCryptoRng> Plane<R> {
     /// I5 also here: what the coordinator says is checked before the validator gets it.
     pub(super) fn forward_ended(&mut self, peer: MemberId, forwarded: Forwarded) {
         let Forwarded { id, outcome } = forwarded;
-        let Some(ticket) = self.forwards.get(&id).copied() else { return };
-        let Some(pending) = self.pending.get(&ticket) else { return };
-        if pending.forwarded.is_none_or(|sent| sent.to != peer) {
+        let Some((ticket, to)) = self.forwards.get(&id).copied() else { return };
+        let Some(pending) = self.pending.get(&ticket).filter(|_| to == peer) else { return };
+        let is_late = pending.forwarded.is_none_or(|sent| sent.id != id);
+        let has_signature = matches!(outcome, Outcome::Signed(_) | Outcome::Repeated(_));
+        // Whatever else a member says that was given up on, somebody else is at it by now.
+        if is_late && !has_signature {
             return;
         }
         match &outcome {
             Outcome::NotLeader(_) => return self.try_elsewhere(ticket, peer),
+            Outcome::KeyUnavailable(why) => {
+                let why = format!("member {peer}: {why}");
+                if let Some(pending) = self.pending.get_mut(&ticket) {
+                    pending.failed_with = Some(why);
+                }
+                return self.try_elsewhere(ticket, peer);
+            }
             Outcome::Signed(signed) | Outcome::Repeated(signed) => {
                 let Some(verified) = self.genuine(pending, signed) else {
                     error!(member = %peer, "a member answered with a signature that does not verify");
@@ -194,7 +233,7 @@ impl<R: TryCryptoRng> Plane<R> {
             }
             Outcome::Denied(_) | Outcome::Failed(_) => {}
         }
-        let mut account = Account::of(&pending.chain, &pending.fields, pending.received);
+        let mut account = pending.account();
         account.settled = Some(self.now);
         self.conclude(ticket, outcome, account, peer);
     }
@@ -224,17 +263,19 @@ impl<R: TryCryptoRng> Plane<R> {
         account: Account,
         coordinator: MemberId,
     ) {
+        let outcome = match outcome {
+            Outcome::KeyUnavailable(why) => return self.unavailable_here(ticket, why),
+            other => other,
+        };
         let Some(pending) = self.pending.remove(&ticket) else { return };
-        if let Some(sent) = pending.forwarded {
-            self.forwards.remove(&sent.id);
-        }
+        self.forwards.retain(|_, (of, _)| *of != ticket);
         let patience = self.patience.get_mut(&pending.chain);
         let verdict = match outcome {
             Outcome::Signed(signed) => Verdict::Signed(signed),
             Outcome::Repeated(signed) => Verdict::Repeated(signed),
             Outcome::Denied(denial) => Verdict::Denied(denial),
             Outcome::NotLeader(_) => Verdict::NotNow("no leader".to_owned()),
-            Outcome::Failed(why) => Verdict::NotNow(why),
+            Outcome::Failed(why) | Outcome::KeyUnavailable(why) => Verdict::NotNow(why),
         };
         let verdict = match (verdict, patience) {
             (Verdict::NotNow(why), Some(patience)) => {
@@ -258,7 +299,7 @@ impl<R: TryCryptoRng> Plane<R> {
         self.answer_early(ticket);
         let Some(pending) = self.pending.get(&ticket) else { return };
         if pending.deadline <= self.now {
-            let account = Account::of(&pending.chain, &pending.fields, pending.received);
+            let account = pending.account();
             let to = pending.forwarded.map_or(self.me, |sent| sent.to);
             let why = format!("member {to} gave no answer in time");
             self.conclude(ticket, Outcome::Failed(why), account, to);
@@ -277,7 +318,7 @@ impl<R: TryCryptoRng> Plane<R> {
             return;
         }
         pending.answered = true;
-        let account = Account::of(&pending.chain, &pending.fields, pending.received);
+        let account = pending.account();
         let coordinator = pending.forwarded.map_or(self.me, |sent| sent.to);
         let verdict = Verdict::GivenUp("this chain fails, and still does".to_owned());
         self.effects.push(Effect::Reply(Reply { ticket, verdict, account, coordinator }));

@@ -7,18 +7,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest as _, Sha256};
 
+use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::frost::deal::deal;
 use crate::peer::{LinkId, Message};
 use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
 use crate::raft::Settled;
-use crate::signing::{ChainKey, Effect, Input, Plane, PlaneOptions, Reply, Starting};
+use crate::signing::{ChainKey, Effect, Input, Plane, PlaneOptions, Reply, Starting, WholeKeyInfo};
 use crate::types::{
-    ChainId, ClusterKey, Height, Incarnation, MemberId, Round, SetupHash, Threshold, Timestamp,
-    UnixMillis,
+    Algorithm, ChainId, ClusterKey, Height, Incarnation, MemberId, PublicKey, Round, SetupHash,
+    Signature, Threshold, Timestamp, UnixMillis,
 };
 use crate::watermark::{Record, SlotDisk, WatermarkFile};
 
@@ -82,7 +84,23 @@ pub(super) struct Node {
     /// What Raft says.
     pub(super) replica: Arc<Mutex<Option<Settled>>>,
     pub(super) let_go: usize,
+    pub(super) stepped_down: usize,
+    /// A whole key's receipts that it has not come to yet.
+    pub(super) uses: VecDeque<Granted>,
+    pub(super) key_is: KeyIs,
     pub(super) alive: bool,
+}
+
+/// What a whole key does with a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyIs {
+    Well,
+    /// Uses stay in the queue until [`Cluster::use_all`].
+    Slow,
+    /// Fails every time.
+    Broken,
+    /// Signs other bytes.
+    Lying,
 }
 
 /// n planes, links between all, and messages in flight.
@@ -101,6 +119,11 @@ pub(super) struct Cluster {
 
 pub(super) fn id(number: u64) -> MemberId {
     MemberId::new(number).unwrap()
+}
+
+/// The whole key of every test.
+fn whole_key() -> SigningKey {
+    SigningKey::from_bytes(&[3; 32])
 }
 
 pub(super) fn chain() -> ChainId {
@@ -159,7 +182,24 @@ impl Cluster {
         cluster
     }
 
+    /// The same, with a ceiling on some members.
+    pub(super) fn with_ceilings(t: u16, n: u16, ceilings: &[(MemberId, i64)]) -> Self {
+        let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), ceilings);
+        cluster.connect_all();
+        cluster.lead(Some(id(1)));
+        cluster
+    }
+
     pub(super) fn unconnected(t: u16, n: u16, give_up_after: Option<Duration>) -> Self {
+        Self::begun(t, n, give_up_after, &[])
+    }
+
+    fn begun(
+        t: u16,
+        n: u16,
+        give_up_after: Option<Duration>,
+        ceilings: &[(MemberId, i64)],
+    ) -> Self {
         let mut rng = TestRng(7, 0);
         let threshold = Threshold::new(t, n).unwrap();
         let mut dealt = deal(&[3; 32], threshold, &mut rng).unwrap();
@@ -174,16 +214,49 @@ impl Cluster {
                 .map(|(&member, share)| (member, share.to_bytes()))
                 .collect(),
         };
+        let members: BTreeSet<MemberId> = dealt.shares.keys().copied().collect();
+        Self::of(&members, give_up_after, ceilings, |me| {
+            let share = dealt.shares.remove(&me).unwrap();
+            ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap()
+        })
+    }
+
+    /// A connected cluster of n around one whole key, with member 1 as leader; n = 1 is a node alone.
+    pub(super) fn whole(n: u16) -> Self {
+        let members: BTreeSet<MemberId> = (1..=u64::from(n)).map(id).collect();
+        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |_| {
+            let info = WholeKeyInfo {
+                chain: chain(),
+                public_key: PublicKey::ed25519(whole_key().verifying_key().to_bytes()),
+                grants: Threshold::majority(n).unwrap(),
+                setup: SetupHash([1; 32]),
+                members: members.clone(),
+                message_limit: Some(4096),
+            };
+            ChainKey::whole(info).unwrap()
+        });
+        cluster.connect_all();
+        cluster.lead(Some(id(1)));
+        cluster
+    }
+
+    fn of(
+        members: &BTreeSet<MemberId>,
+        give_up_after: Option<Duration>,
+        ceilings: &[(MemberId, i64)],
+        mut key: impl FnMut(MemberId) -> ChainKey,
+    ) -> Self {
         let now = Instant::now();
         let wall = UnixMillis(1_700_000_000_000);
-        let members: BTreeSet<MemberId> = dealt.shares.keys().copied().collect();
         let mut nodes = BTreeMap::new();
         let mut any_key = None;
-        for &me in &members {
-            let share = dealt.shares.remove(&me).unwrap();
-            let key = Arc::new(ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap());
+        for &me in members {
+            let key = Arc::new(key(me));
             any_key = Some(Arc::clone(&key));
-            nodes.insert(me, node(me, &members, key, give_up_after, now, wall));
+            let ceiling = ceilings.iter().find(|(member, _)| *member == me);
+            let ceiling = ceiling.map(|(_, height)| Height::new(*height).unwrap());
+            let record = Record::never_signed(wall).with_ceiling(ceiling);
+            nodes.insert(me, node(me, members, key, give_up_after, now, (wall, record)));
         }
         Self {
             nodes,
@@ -296,8 +369,18 @@ impl Cluster {
             for me in &fast {
                 self.write_all(*me);
             }
+            let willing: Vec<MemberId> = self
+                .nodes
+                .iter()
+                .filter(|(_, node)| node.alive && node.key_is != KeyIs::Slow)
+                .filter(|(_, node)| !node.uses.is_empty())
+                .map(|(&me, _)| me)
+                .collect();
+            for me in &willing {
+                self.use_all(*me);
+            }
             let Some((from, to, mut message)) = self.wire.pop_front() else {
-                if fast.is_empty() {
+                if fast.is_empty() && willing.is_empty() {
                     return;
                 }
                 continue;
@@ -321,6 +404,27 @@ impl Cluster {
         }
     }
 
+    /// The whole key of a member does what waits for it.
+    pub(super) fn use_all(&mut self, member: MemberId) {
+        while let Some(granted) = self.nodes.get_mut(&member).unwrap().uses.pop_front() {
+            let sign = |bytes: &[u8]| {
+                Signature::new(Algorithm::Ed25519, whole_key().sign(bytes).to_bytes())
+            };
+            let result = match self.nodes[&member].key_is {
+                KeyIs::Broken => Err(KeyFault::Unreachable("gone".to_owned())),
+                KeyIs::Lying => Ok(Signatures {
+                    vote: granted.vote().map(|_| sign(b"other bytes")),
+                    extension: granted.extension().map(sign),
+                }),
+                KeyIs::Well | KeyIs::Slow => Ok(Signatures {
+                    vote: granted.vote().map(sign),
+                    extension: granted.extension().map(sign),
+                }),
+            };
+            self.input(member, Input::KeyUsed { chain: chain(), result });
+        }
+    }
+
     fn carry_out(&mut self, me: MemberId) {
         let node = self.nodes.get_mut(&me).unwrap();
         for effect in node.plane.take_effects() {
@@ -330,6 +434,8 @@ impl Cluster {
                     let to = id(link % 100);
                     self.wire.push_back((me, to, message));
                 }
+                Effect::UseKey { granted, .. } => node.uses.push_back(granted),
+                Effect::StepDown => node.stepped_down += 1,
                 Effect::Reply(reply) => node.replies.push(reply),
                 Effect::Replicate(settled) => node.replicated.push(settled),
                 Effect::LetValidatorsGo => node.let_go += 1,
@@ -344,11 +450,10 @@ fn node(
     key: Arc<ChainKey>,
     give_up_after: Option<Duration>,
     now: Instant,
-    wall: UnixMillis,
+    (wall, begins): (UnixMillis, Record),
 ) -> Node {
     let dir = tempfile::tempdir().unwrap();
-    let never = Record::never_signed(wall);
-    WatermarkFile::create(dir.path(), &chain(), &key.id, &never).unwrap();
+    WatermarkFile::create(dir.path(), &chain(), &key.id, &begins).unwrap();
     let entry = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap();
     let disk = MemoryDisk(std::fs::read(entry.path()).unwrap());
     let (file, record, receipt) =
@@ -375,6 +480,9 @@ fn node(
         replicated: Vec::new(),
         replica,
         let_go: 0,
+        stepped_down: 0,
+        uses: VecDeque::new(),
+        key_is: KeyIs::Well,
         alive: true,
     }
 }

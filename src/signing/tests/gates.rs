@@ -7,7 +7,8 @@ use crate::peer::{AnswerBody, Failure, Message, Order, Outcome, Signed};
 use crate::privval::{Fields, extension_sign_bytes, sign_bytes};
 use crate::raft::Settled;
 use crate::signing::{Input, Verdict};
-use crate::types::{Algorithm, MemberId, Signature};
+use crate::types::{Algorithm, Height, MemberId, Signature};
+use crate::watermark::Denial;
 
 fn forged() -> Signature {
     Signature::new(Algorithm::Ed25519, [7; 64])
@@ -271,7 +272,7 @@ fn a_report_about_chains_of_nobody_is_not_remembered() {
     for number in 0..100 {
         let chain = crate::types::ChainId::new(format!("nobodys-{number}")).unwrap();
         let fields = Some(prevote(5, 1, 6));
-        let report = crate::peer::Report { chain, key, fields, signature: None };
+        let report = crate::peer::Report { chain, key, fields, signature: None, key_ready: true };
         cluster.wire.push_back((id(2), id(1), Message::Watermark(report)));
     }
     cluster.run();
@@ -329,6 +330,62 @@ fn an_extension_signature_that_does_not_verify_or_is_missing_is_not_passed_on() 
         let signature = signature.as_bytes().try_into().unwrap();
         cluster.key.verifying_key.verify(&message, signature).unwrap();
     }
+}
+
+fn height(number: i64) -> Height {
+    Height::new(number).unwrap()
+}
+
+#[test]
+fn above_a_ceiling_that_all_have_the_cluster_denies_with_the_reason() {
+    let mut cluster = Cluster::with_ceilings(2, 3, &[(id(1), 5), (id(2), 5), (id(3), 5)]);
+    let fields = precommit(5, 1, 6);
+    let reply = cluster.answer(id(1), fields.clone(), None);
+    assert_signed_anew(&cluster, &reply.verdict, &fields);
+    for at in 1..=3 {
+        let reply = cluster.answer(id(at), prevote(6, 1, 7), None);
+        let denial = Denial::CeilingReached { asked: height(6), ceiling: height(5) };
+        assert_eq!(reply.verdict, Verdict::Denied(denial), "asked at member {at}");
+    }
+    for node in cluster.nodes.values() {
+        assert!(node.file.record().hrs() <= Some(fields.hrs()), "nothing above was recorded");
+        let shown = node.plane.snapshot().chains[&chain()].clone();
+        assert_eq!(shown.ceiling, Some(height(5)));
+    }
+}
+
+#[test]
+fn above_a_ceiling_an_older_signature_is_not_sent_again_either() {
+    let fields = precommit(6, 1, 6);
+    let mut before = Cluster::new(2, 3);
+    before.answer(id(1), fields.clone(), None);
+    let settled = before.nodes[&id(1)].replicated[0].clone();
+    let mut cluster = Cluster::with_ceilings(2, 3, &[(id(1), 5), (id(2), 5), (id(3), 5)]);
+    for node in cluster.nodes.values() {
+        *node.replica.lock().unwrap() = Some(settled.clone());
+    }
+    let verdict = cluster.answer(id(1), fields, None).verdict;
+    let denial = Denial::CeilingReached { asked: height(6), ceiling: height(5) };
+    assert_eq!(verdict, Verdict::Denied(denial));
+}
+
+#[test]
+fn one_members_ceiling_does_not_stop_the_others_and_it_takes_no_part() {
+    let mut cluster = Cluster::with_ceilings(2, 3, &[(id(2), 5)]);
+    for number in 4..20 {
+        let fields = prevote(number, 1, 6);
+        let reply = cluster.answer(id(1), fields.clone(), None);
+        assert_signed_anew(&cluster, &reply.verdict, &fields);
+    }
+    let recorded = |member| cluster.nodes[&id(member)].file.record().hrs().map(|hrs| hrs.height);
+    assert!(recorded(2) <= Some(height(5)), "{:?}", recorded(2));
+    assert_eq!((recorded(1), recorded(3)), (Some(height(19)), Some(height(19))));
+    // With one of the two others gone there are too few left that may.
+    cluster.kill(id(3));
+    let ticket = cluster.ask(id(1), prevote(20, 1, 6), None);
+    cluster.pass(Duration::from_secs(2));
+    let verdict = cluster.reply(id(1), ticket).unwrap().verdict;
+    assert!(!matches!(verdict, Verdict::Signed(_) | Verdict::Repeated(_)), "{verdict:?}");
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! The member's side where the key is whole: a grant in the place of a share (I7).
+//!
+//! The same critical section as for shares: check, rule, write, and only then the answer (I3). A grant
+//! says that this member's rule has agreed to these bytes; what a complete set of them is good for
+//! stands in `backend`.
+
+use super::participant::{Participant, Watch};
+use super::withheld::{Caller, Gives, Released, Withheld};
+use crate::backend::content_hash;
+use crate::peer::{AskGrant, Failure, Grant};
+use crate::privval::{extension_sign_bytes, sign_bytes};
+use crate::types::{MemberId, UnixMillis};
+use crate::watermark::Record;
+
+/// What follows from a request for a grant.
+pub(super) struct Granting {
+    /// The record to write; `None` if the watermark covers these fields already, or soon will.
+    pub(super) write: Option<Record>,
+    /// The answer, unless it waits for that write.
+    pub(super) released: Option<Released>,
+}
+
+impl Participant {
+    /// Rules on a request for a grant. `from` is the member whose link it came by: the grant names it,
+    /// never what a message says.
+    pub(super) fn grant(
+        &mut self,
+        caller: Caller,
+        from: MemberId,
+        ask: AskGrant,
+        now: UnixMillis,
+    ) -> Granting {
+        let session = ask.session;
+        let fail = |failure| {
+            let released = Released::failure(caller, session, Vec::new(), failure);
+            Granting { write: None, released: Some(released) }
+        };
+        if let Err(why) = self.check_grant(from, &ask) {
+            return fail(why);
+        }
+        let Some(watch) = self.chains.get_mut(&ask.chain) else {
+            return fail(Failure::UnknownKey);
+        };
+        let write = match watch.rule(&ask.fields, ask.extension.as_ref(), now) {
+            Ok(write) => write,
+            Err(denial) => {
+                let released = Released::denial(caller, session, Vec::new(), denial);
+                return Granting { write: None, released: Some(released) };
+            }
+        };
+        let content = content_of(watch, &ask);
+        let grant = Grant { coordinator: from, content, incarnation: self.incarnation };
+        let fields = ask.fields;
+        let withheld = Withheld { caller, session, fields, gives: Gives::Grant(grant) };
+        Granting { write, released: watch.withhold(withheld) }
+    }
+
+    /// Everything about a request for a grant that is not the rule.
+    fn check_grant(&self, from: MemberId, ask: &AskGrant) -> Result<(), Failure> {
+        let watch = self.chains.get(&ask.chain).ok_or(Failure::UnknownKey)?;
+        if watch.stopped {
+            return Err(Failure::State);
+        }
+        if ask.key != watch.key.id {
+            return Err(Failure::UnknownKey);
+        }
+        if ask.setup != watch.key.setup {
+            return Err(Failure::OtherSetup);
+        }
+        let extension_fits = ask.extension.is_none() || ask.fields.may_carry_extension();
+        let both_asked = ask.asked.contains_key(&self.me) && ask.asked.contains_key(&from);
+        if !watch.key.is_whole() || !extension_fits || !both_asked {
+            return Err(Failure::Malformed);
+        }
+        for (&member, &incarnation) in &ask.asked {
+            if !watch.key.members.contains(&member) {
+                return Err(Failure::Malformed);
+            }
+            // I8: the session names this incarnation, and of every other member none lower than
+            // recorded; in the same critical section as rule and write.
+            if member == self.me && incarnation != self.incarnation {
+                return Err(Failure::OtherIncarnation);
+            }
+            if self.recorded.get(&member).is_some_and(|least| incarnation < *least) {
+                return Err(Failure::SupersededSigner);
+            }
+        }
+        if watch.is_busy() { Err(Failure::Busy) } else { Ok(()) }
+    }
+}
+
+/// The bytes are built here from the fields: what is granted is never taken from the coordinator.
+fn content_of(watch: &Watch, ask: &AskGrant) -> [u8; 32] {
+    let (key, hrs) = (&watch.key, ask.fields.hrs());
+    let vote = sign_bytes(&key.chain, &ask.fields);
+    let extension = ask
+        .extension
+        .as_deref()
+        .map(|bytes| extension_sign_bytes(&key.chain, hrs.height, hrs.round, bytes));
+    content_hash(&key.id, &vote, extension.as_deref())
+}

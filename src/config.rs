@@ -11,6 +11,7 @@ mod error;
 mod home;
 mod in_force;
 mod incarnation;
+mod key_source;
 mod load;
 mod log;
 mod new_home;
@@ -27,10 +28,16 @@ pub use in_force::{InForce, in_force};
 pub use incarnation::{
     IncarnationError, Lives, check_owner, put_incarnation, put_owner, put_recorded, read_lives,
 };
-pub use load::{LoadError, Loaded, LoadedChain, check_state, load};
+pub use key_source::{
+    BadField, EndpointError, KeyFields, KeySource, KeySourceError, Spelling, with_paths,
+};
+pub use load::{
+    KeyFileLock, LoadError, Loaded, LoadedChain, LoadedKey, Membership, TakenState, consensus_keys,
+    load, take_state,
+};
 pub use log::{LogError, LogFormat, LogLevel};
-pub use new_home::NewHome;
+pub use new_home::{NewHome, NewNode};
+pub use read::{Bytes32, Bytes32Error};
 pub use settings::{
-    ChainSettings, KeySource, LogSettings, NodeSettings, OpsListen, Overrides, Settings,
-    ValidatorSettings,
+    ChainSettings, LogSettings, NodeSettings, OpsListen, Overrides, Settings, ValidatorSettings,
 };

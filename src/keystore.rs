@@ -126,6 +126,14 @@ impl Keystore {
         Ok(keys)
     }
 
+    /// Whether there is a share of this chain's key.
+    ///
+    /// # Errors
+    /// [`KeystoreError`] if the database cannot be read.
+    pub fn has_share(&self, chain: &ChainId) -> Result<bool, KeystoreError> {
+        Ok(self.store.get(SHARES, chain.as_str().as_bytes())?.is_some())
+    }
+
     fn held(&self, cluster: &Cluster, chain: &ChainId) -> Result<HeldShare, KeystoreError> {
         let stored = self.store.get(SHARES, chain.as_str().as_bytes())?.map(Zeroizing::new);
         let stored = stored.ok_or_else(|| KeystoreError::NoShare {

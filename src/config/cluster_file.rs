@@ -14,7 +14,7 @@ use crate::types::{
     CertificatePin, Cluster, ClusterKey, Member, MemberId, PublicKey, Threshold, ThresholdError,
 };
 
-use super::read::{Chain, Id, Parsed};
+use super::read::{Bytes32, Chain, Id, Parsed};
 use super::text::{line_of, quoted};
 use super::{ConfigError, HostPort};
 
@@ -58,34 +58,19 @@ const fn first() -> u32 {
 }
 
 struct Pin([u8; 32]);
-struct Bytes32([u8; 32]);
 
 #[derive(Debug, thiserror::Error)]
-enum FieldError {
-    #[error("a certificate is pinned as \"sha256:\" and 64 hex digits, found {0:?}")]
-    Pin(String),
-    #[error("expected 32 bytes in base64, found {0:?}")]
-    Bytes32(String),
-}
+#[error("a certificate is pinned as \"sha256:\" and 64 hex digits, found {0:?}")]
+struct PinError(String);
 
 impl FromStr for Pin {
-    type Err = FieldError;
+    type Err = PinError;
 
-    fn from_str(text: &str) -> Result<Self, FieldError> {
+    fn from_str(text: &str) -> Result<Self, PinError> {
         let mut pin = [0; 32];
-        let hex = text.strip_prefix("sha256:").ok_or_else(|| FieldError::Pin(text.to_owned()))?;
-        hex::decode_to_slice(hex, &mut pin).map_err(|_| FieldError::Pin(text.to_owned()))?;
+        let hex = text.strip_prefix("sha256:").ok_or_else(|| PinError(text.to_owned()))?;
+        hex::decode_to_slice(hex, &mut pin).map_err(|_| PinError(text.to_owned()))?;
         Ok(Self(pin))
-    }
-}
-
-impl FromStr for Bytes32 {
-    type Err = FieldError;
-
-    fn from_str(text: &str) -> Result<Self, FieldError> {
-        let refused = || FieldError::Bytes32(text.to_owned());
-        let bytes = BASE64.decode(text).map_err(|_| refused())?;
-        Ok(Self(bytes.try_into().map_err(|_| refused())?))
     }
 }
 
@@ -163,7 +148,7 @@ fn cluster_key(
 #[must_use]
 pub fn render_cluster(cluster: &Cluster) -> String {
     let mut text = String::from(
-        "# The members of this cluster, the same bytes on every node. Written by `cosigner split-key`, never by hand:\n\
+        "# The members of this cluster, the same bytes on every node. Written by `cosigner split-key` or `cosigner init`, never by hand:\n\
          # its hashes (addresses apart) are sealed in keys/ and compared by all members.\n",
     );
     // Writing to a String does not fail.

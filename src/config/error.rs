@@ -2,13 +2,87 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::types::{ChainId, ClusterError, MemberId, ThresholdError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::key_source::KeySourceError;
 use super::text::line_of;
+use crate::types::{ChainId, ClusterError, MemberId, PublicKey, ThresholdError};
 
 /// Why `cosigner.toml` or `cluster.toml` was refused. All of these end with exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// A share where the key is whole, or the other way round.
+    #[error(
+        "{file}: cluster.toml says that the key of chain {chain} is {}: set {} here", 
+        if *split { "split into shares" } else { "whole, and signs after a majority's grants" },
+        if *split { "key = { backend = \"threshold\" }" } else { "key to its backend, as `init` wrote it" },
+        file = file.display()
+    )]
+    OtherKind {
+        /// `cosigner.toml`.
+        file: PathBuf,
+        /// The chain.
+        chain: ChainId,
+        /// Whether `cluster.toml` has it split.
+        split: bool,
+    },
+    /// A share without the others.
+    #[error(
+        "{file}{}: chain {chain} has key = {{ backend = \"threshold\" }}, which needs a [node] and a cluster.toml: \
+         `split-key` writes both. A node alone has backend = \"file\", \"pkcs11\" or \"awskms\"",
+        line.map(|line| format!(":{line}")).unwrap_or_default(), file = file.display()
+    )]
+    ShareAlone {
+        /// `cosigner.toml`.
+        file: PathBuf,
+        /// Line of its key, from 1, where that is known.
+        line: Option<usize>,
+        /// The chain.
+        chain: ChainId,
+    },
+    /// A member's home whose `[node]` is gone.
+    #[error(
+        "{file} has no [node], but {trace} says that this home is a member of a cluster: alone it would sign without \
+         asking the others, who may have signed what it does not know. Put [node] back as it was. If the others are \
+         stopped for good, make a new home with `cosigner init`, and for --state-height take a height that the chain has \
+         not reached", file = file.display(), trace = trace.display()
+    )]
+    MemberAlone {
+        /// `cosigner.toml`.
+        file: PathBuf,
+        /// What only a member has.
+        trace: PathBuf,
+    },
+    /// Another key than the cluster's.
+    #[error(
+        "{file}: chain {chain} has public_key = \"{}\", but cluster.toml has \"{}\": one of the two is another \
+         validator's; remove public_key here if cluster.toml is right", base64(pinned), base64(listed),
+        file = file.display()
+    )]
+    OtherKey {
+        /// `cosigner.toml`.
+        file: PathBuf,
+        /// The chain.
+        chain: ChainId,
+        /// In `cosigner.toml`.
+        pinned: Box<PublicKey>,
+        /// In `cluster.toml`.
+        listed: Box<PublicKey>,
+    },
+    /// A public key where the key is split.
+    #[error(
+        "{file}:{line}: public_key is for whole keys only; that of chain {chain}, which is split, \
+         stands in cluster.toml: remove it here", file = file.display()
+    )]
+    PinnedShares {
+        /// `cosigner.toml`.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The chain.
+        chain: ChainId,
+    },
     /// The file is not there.
     #[error("{file}: not found; {}", where_to_look(file), file = file.display())]
     Missing {
@@ -33,28 +107,18 @@ pub enum ConfigError {
         /// What is wrong there.
         message: String,
     },
-    /// A backend that this version does not have.
-    #[error("{file}:{line}: backend {backend:?} is not in this version; use {{ backend = \"threshold\" }}", file = file.display())]
-    Backend {
+    /// A chain's `key`.
+    #[error("{file}:{line}: {source}", file = file.display())]
+    Key {
         /// The file.
         file: PathBuf,
         /// Line, from 1.
         line: usize,
-        /// The backend asked for.
-        backend: String,
-    },
-    /// A `key` table without, or with more than, what a threshold key takes.
-    #[error("{file}:{line}: a chain's key is {{ backend = \"threshold\" }}, with nothing more; found {found:?}", file = file.display())]
-    KeyTable {
-        /// The file.
-        file: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// The key that does not belong there, or what is missing.
-        found: String,
+        /// What is wrong there.
+        source: Box<KeySourceError>,
     },
     /// Nothing to sign for.
-    #[error("{file}: no [[chain]]: add one with the chain's id and key = {{ backend = \"threshold\" }}", file = file.display())]
+    #[error("{file}: no [[chain]]: add one with the chain's id and its key, as `split-key` and `init` write it", file = file.display())]
     NoChain {
         /// The file.
         file: PathBuf,
@@ -152,8 +216,8 @@ pub enum ConfigError {
         /// Members in cluster.toml.
         members: usize,
     },
-    /// A chain that the cluster has no shares for.
-    #[error("{file}: chain {chain} has no [[key]] with a threshold in cluster.toml; it has: {known}", file = file.display())]
+    /// A chain that the cluster has no key for.
+    #[error("{file}: chain {chain} has no [[key]] in cluster.toml; it has: {known}", file = file.display())]
     NoKey {
         /// The file.
         file: PathBuf,
@@ -183,10 +247,14 @@ impl ConfigError {
     }
 }
 
+fn base64(key: &PublicKey) -> String {
+    BASE64.encode(key.as_bytes())
+}
+
 fn where_to_look(file: &Path) -> &'static str {
     if file.ends_with("cluster.toml") {
         "take it from another member, it is the same on all"
     } else {
-        "is --home (or COSIGNER_HOME) the directory that `split-key` wrote?"
+        "is --home (or COSIGNER_HOME) the directory that `split-key` or `init` wrote?"
     }
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// What to do without a state that can be trusted.
 pub(in crate::config) const LOST_STATE: &str = ". Nothing may be signed with it, and state/ is never brought back from a backup \
-     (an old state has forgotten what was signed since). The other cosigners go on without this one; \
-     to have it back, stop all of them and split the key again, into new homes for all";
+     (an old state has forgotten what was signed since). A node alone: make a new home with `cosigner init`, and for \
+     --state-height take a height that the chain has not reached. In a cluster the other cosigners go on without this one; \
+     to have it back, stop all of them and split the key again, into new homes for all (those of a whole key: `init`)";
 
 /// A node's home. Holding one says nothing about what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub struct HomeLock {
 pub enum HomeError {
     /// A directory of the home is gone.
     #[error(
-        "{path}: not found. A home has cosigner.toml, cluster.toml, keys/ and state/, as `split-key` wrote them: \
-         copy it whole to its machine{}", if path.ends_with("state") { LOST_STATE } else { "" }, path = path.display()
+        "{path}: not found. A home has cosigner.toml and state/, in a cluster cluster.toml and keys/, too, as \
+         `split-key` or `init` wrote them: copy it whole to its machine{}", if path.ends_with("state") { LOST_STATE } else { "" }, path = path.display()
     )]
     Missing {
         /// The directory.
@@ -44,7 +45,7 @@ pub enum HomeError {
     },
     /// Another process uses this home.
     #[error(
-        "{path}: another process uses this home (it holds this lock). Two processes with one key share would sign twice: \
+        "{path}: another process uses this home (it holds this lock). Two processes with one key or share would sign twice: \
          stop the other one first", path = path.display()
     )]
     InUse {
@@ -115,14 +116,16 @@ impl Home {
     }
 
     /// Refuses a home with something secret that others on this machine may read or change:
-    /// `cosigner.toml`, `keys/`, `state/` and all inside.
+    /// `cosigner.toml`, `keys/` (a member of a cluster has one), `state/` and all inside.
     ///
     /// # Errors
     /// [`HomeError::Loose`] with the `chmod` to run, [`HomeError::Missing`].
-    pub fn check_modes(&self) -> Result<(), HomeError> {
+    pub fn check_modes(&self, of_member: bool) -> Result<(), HomeError> {
         let mut loose = Vec::new();
         look_at(&self.cosigner_toml(), &mut loose)?;
-        look_at(&self.keys(), &mut loose)?;
+        if of_member {
+            look_at(&self.keys(), &mut loose)?;
+        }
         look_at(&self.state(), &mut loose)?;
         if loose.is_empty() { Ok(()) } else { Err(refuse_loose(&loose)) }
     }
@@ -236,18 +239,18 @@ mod tests {
         assert!(matches!(home.lock(), Err(HomeError::InUse { .. })));
         drop(lock);
         home.lock().unwrap();
-        home.check_modes().unwrap();
+        home.check_modes(true).unwrap();
     }
 
     #[test]
     fn names_every_loose_path_and_the_chmod_that_mends_it() {
         let (_root, home) = home();
-        home.check_modes().unwrap();
+        home.check_modes(true).unwrap();
         let deep = home.watermarks().join("a b");
         fs::write(&deep, "").unwrap();
         set_mode(&deep, 0o640);
         set_mode(&home.keys(), 0o755);
-        let text = home.check_modes().unwrap_err().to_string();
+        let text = home.check_modes(true).unwrap_err().to_string();
         let keys = home.keys().display().to_string();
         assert!(text.contains(&format!("{keys} (mode 0755)")), "{text}");
         let remedy = format!("run: chmod 0700 {keys} && chmod 0600 '{}'", deep.display());
@@ -255,7 +258,7 @@ mod tests {
         let chmod = text.split("run: ").nth(1).unwrap();
         let done = std::process::Command::new("sh").args(["-c", chmod]).status().unwrap();
         assert!(done.success());
-        home.check_modes().unwrap();
+        home.check_modes(true).unwrap();
     }
 
     #[test]
@@ -263,7 +266,9 @@ mod tests {
         let (_root, home) = home();
         fs::remove_dir_all(home.state()).unwrap();
         let state = home.state();
-        assert!(matches!(home.check_modes(), Err(HomeError::Missing { path }) if path == state));
+        assert!(
+            matches!(home.check_modes(true), Err(HomeError::Missing { path }) if path == state)
+        );
         assert!(matches!(home.lock(), Err(HomeError::Missing { path }) if path == state));
     }
 }

@@ -1,7 +1,12 @@
 //! The settings one by one, for `config show`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use zeroize::Zeroizing;
+
+use super::key_source::{ShowPin, render};
 use super::text::quoted;
-use super::{ConfigError, Home, KeySource, LogFormat, Overrides, Settings};
+use super::{ConfigError, Home, LogFormat, Overrides, Settings};
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +25,8 @@ pub struct InForce {
 /// [`ConfigError`] as for [`Settings::read`].
 pub fn in_force(home: &Home, overrides: &Overrides) -> Result<Vec<InForce>, ConfigError> {
     let file = home.cosigner_toml();
-    let text =
-        std::fs::read_to_string(&file).map_err(|source| ConfigError::from_io(&file, source))?;
+    let text = std::fs::read_to_string(&file).map(Zeroizing::new);
+    let text = text.map_err(|source| ConfigError::from_io(&file, source))?;
     let table: toml::Table =
         toml::from_str(&text).map_err(|error| ConfigError::from_toml(&file, &text, &error))?;
     Ok(list(&Settings::read(home, overrides)?, &table))
@@ -35,13 +40,14 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
         in_file: said(table, key),
     };
     let text = |value: &dyn ToString| quoted(&value.to_string());
-    let mut all = vec![
-        one("node", "id", settings.node.id.to_string()),
-        one("node", "listen", text(&settings.node.listen)),
-    ];
-    for (id, address) in &settings.node.addresses {
-        let key = format!("node.addresses.{id}");
-        all.push(InForce { key, value: text(address), in_file: true });
+    let mut all = Vec::new();
+    if let Some(node) = &settings.node {
+        all.push(one("node", "id", node.id.to_string()));
+        all.push(one("node", "listen", text(&node.listen)));
+        for (id, address) in &node.addresses {
+            let key = format!("node.addresses.{id}");
+            all.push(InForce { key, value: text(address), in_file: true });
+        }
     }
     let ops = settings.ops_listen.map_or_else(String::new, |ops| ops.to_string());
     let format = match settings.log.format {
@@ -56,14 +62,15 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
     let raw = file.get("chain").and_then(toml::Value::as_array);
     for (index, chain) in settings.chains.iter().enumerate() {
         let has = |key: &str| raw.and_then(|raw| raw.get(index)?.get(key)).is_some();
-        let KeySource::Threshold = chain.key;
-        for (key, value) in [
-            ("key", "{ backend = \"threshold\" }".to_owned()),
-            ("give_up_after", text(&chain.give_up_after)),
-        ] {
+        let mut one = |key: &str, value: String| {
             let name = format!("chain.{}.{key}", quoted(chain.id.as_str()));
             all.push(InForce { key: name, value, in_file: has(key) });
+        };
+        one("key", render(&chain.key, ShowPin::Hidden).to_string());
+        if let Some(pinned) = &chain.public_key {
+            one("public_key", quoted(&BASE64.encode(pinned.as_bytes())));
         }
+        one("give_up_after", text(&chain.give_up_after));
     }
     for validator in &settings.validators {
         let value = text(&validator.address);
@@ -102,5 +109,22 @@ mod tests {
                 "chain.\"d\".give_up_after = \"1500ms\" true",
             ]
         );
+    }
+
+    #[test]
+    fn shows_every_field_of_a_whole_key_but_the_pin() {
+        let text = "[[chain]]\nid = \"c\"\n\
+                    key = { backend = \"pkcs11\", module = \"m.so\", slot = 3, key_id = \"0A\", pin = \"98765\" }\n\
+                    public_key = \"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\"\n";
+        let settings = Settings::parse(text, Path::new("f"), Path::new("/h")).unwrap();
+        let all = list(&settings, &toml::from_str(text).unwrap());
+        let value = |key: &str| &all.iter().find(|it| it.key == key).unwrap().value;
+        assert_eq!(
+            value("chain.\"c\".key"),
+            "{ backend = \"pkcs11\", module = \"/h/m.so\", slot = 3, key_id = \"0a\", pin = \"(hidden)\" }"
+        );
+        let pinned = "\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\"";
+        assert_eq!(value("chain.\"c\".public_key"), pinned);
+        assert!(all.iter().all(|it| !it.value.contains("98765") && !it.key.starts_with("node")));
     }
 }

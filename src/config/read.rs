@@ -5,13 +5,40 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use zeroize::Zeroizing;
 
 use crate::types::{ChainId, MemberId};
 
 /// A string that parses as `T`.
 #[derive(Clone, Debug)]
 pub(super) struct Parsed<T>(pub(super) T);
+
+/// 32 bytes in base64: a public key or share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes32(pub [u8; 32]);
+
+/// Why this is no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected 32 bytes in base64, found {}", match .0 {
+    Some(bytes) => format!("{bytes} bytes"),
+    None => "something else".to_owned(),
+})]
+pub struct Bytes32Error(Option<usize>);
+
+impl FromStr for Bytes32 {
+    type Err = Bytes32Error;
+
+    fn from_str(text: &str) -> Result<Self, Bytes32Error> {
+        // Not shown: it could be a private key that was put into the wrong place.
+        let bytes = BASE64.decode(text).map(Zeroizing::new).map_err(|_| Bytes32Error(None))?;
+        let key = bytes.as_slice().try_into().map_err(|_| Bytes32Error(Some(bytes.len())))?;
+        Ok(Self(key))
+    }
+}
 
 /// A chain id.
 #[derive(Clone, Debug)]

@@ -7,12 +7,14 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use toml::Spanned;
+use zeroize::Zeroizing;
 
-use crate::types::{ChainId, Cluster, MemberId};
+use crate::types::{ChainId, Cluster, MemberId, PublicKey};
 use crate::validator::Address as ValidatorAddress;
 
 use super::address::{AddressError, HostPort, listen, within};
-use super::read::{Chain, Id, Parsed};
+use super::key_source::{KeyFields, KeySource, KeySourceError, Spelling};
+use super::read::{Bytes32, Chain, Id, Parsed};
 use super::text::line_of;
 use super::{ConfigError, GiveUp, Home, LogFormat, LogLevel};
 
@@ -22,8 +24,8 @@ const DEFAULT_OPS: &str = "127.0.0.1:2223";
 /// Everything that `cosigner.toml`, the environment and the flags say, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// This node among the cosigners.
-    pub node: NodeSettings,
+    /// This node among the cosigners; `None` if it signs alone.
+    pub node: Option<NodeSettings>,
     /// Where `/livez`, `/readyz`, `/healthz` and `/status` are served; `None` if switched off.
     pub ops_listen: Option<SocketAddr>,
     /// Logging.
@@ -61,15 +63,11 @@ pub struct ChainSettings {
     pub id: ChainId,
     /// Where its key is.
     pub key: KeySource,
+    /// Its public key, where the file pins that of a whole key: another one is never used, and a node
+    /// alone starts while this one cannot be reached.
+    pub public_key: Option<PublicKey>,
     /// How long requests may fail before the validator is told.
     pub give_up_after: GiveUp,
-}
-
-/// `key = { backend = … }`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// A share in `keys/`.
-    Threshold,
 }
 
 /// `[[validator]]`.
@@ -101,7 +99,7 @@ pub struct OpsListen(pub Option<SocketAddr>);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    node: Node,
+    node: Option<Node>,
     ops: Option<Ops>,
     log: Option<Log>,
     #[serde(default)]
@@ -136,7 +134,8 @@ struct Log {
 #[serde(deny_unknown_fields)]
 struct RawChain {
     id: Spanned<Chain>,
-    key: Spanned<toml::Table>,
+    key: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
+    public_key: Option<Spanned<Parsed<Bytes32>>>,
     give_up_after: Option<Parsed<GiveUp>>,
 }
 
@@ -172,9 +171,17 @@ impl Settings {
     /// [`ConfigError`] names file, line and what to do.
     pub fn read(home: &Home, overrides: &Overrides) -> Result<Self, ConfigError> {
         let file = home.cosigner_toml();
-        let text =
-            std::fs::read_to_string(&file).map_err(|source| ConfigError::from_io(&file, source))?;
+        // There may be a PIN in it.
+        let text = std::fs::read_to_string(&file).map(Zeroizing::new);
+        let text = text.map_err(|source| ConfigError::from_io(&file, source))?;
         let mut settings = Self::parse(&text, &file, home.root())?;
+        // I7: without its [node] a member would use the whole key without anybody's grant.
+        let of_member = [home.cluster_toml(), home.keys(), home.state_db()];
+        if settings.node.is_none()
+            && let Some(trace) = of_member.into_iter().find(|path| path.exists())
+        {
+            return Err(ConfigError::MemberAlone { file, trace });
+        }
         settings.lay_over(overrides, home.root())?;
         Ok(settings)
     }
@@ -195,12 +202,13 @@ impl Settings {
             Some(ops) => ops.0.0,
             None => DEFAULT_OPS.parse().ok(),
         };
-        let node = NodeSettings {
-            id: raw.node.id.0,
-            listen: raw.node.listen.0.0,
-            addresses: raw.node.addresses.into_iter().map(|(id, to)| (id.0, to.0)).collect(),
-        };
-        let chains = chains(raw.chain, text, file)?;
+        let node = raw.node.map(|node| NodeSettings {
+            id: node.id.0,
+            listen: node.listen.0.0,
+            addresses: node.addresses.into_iter().map(|(id, to)| (id.0, to.0)).collect(),
+        });
+        let place = Place { text, file, root };
+        let chains = chains(raw.chain, node.is_none(), &place)?;
         let validators = validators(raw.validator, &chains, text, file, root)?;
         Ok(Self { node, ops_listen: ops, log, chains, validators })
     }
@@ -242,67 +250,109 @@ impl Settings {
     pub fn check_against(&self, cluster: &Cluster, file: &Path) -> Result<(), ConfigError> {
         let members = cluster.members();
         let file = file.to_owned();
-        if !members.contains_key(&self.node.id) {
-            return Err(ConfigError::NotAMember { file, id: self.node.id, members: members.len() });
+        let Some(node) = &self.node else { return Ok(()) };
+        if !members.contains_key(&node.id) {
+            return Err(ConfigError::NotAMember { file, id: node.id, members: members.len() });
         }
-        for id in self.node.addresses.keys().copied() {
+        for id in node.addresses.keys().copied() {
             if !members.contains_key(&id) {
                 return Err(ConfigError::MovedStranger { file, id, members: members.len() });
             }
         }
-        let dealt = |chain: &ChainId| cluster.keys().get(chain).and_then(|key| key.threshold);
         for chain in &self.chains {
-            if dealt(&chain.id).is_none() {
-                let known: Vec<&str> = cluster
-                    .keys()
-                    .keys()
-                    .filter(|id| dealt(id).is_some())
-                    .map(ChainId::as_str)
-                    .collect();
+            let listed = cluster.keys().get(&chain.id);
+            if let (Some(pinned), Some(listed)) = (&chain.public_key, listed)
+                && *pinned != listed.public_key
+            {
+                let pinned = Box::new(pinned.clone());
+                let listed = Box::new(listed.public_key.clone());
                 let chain = chain.id.clone();
-                return Err(ConfigError::NoKey { file, chain, known: known.join(", ") });
+                return Err(ConfigError::OtherKey { file, chain, pinned, listed });
             }
+            let is_split = listed.map(|key| key.threshold.is_some());
+            let wants_split = chain.key == KeySource::Threshold;
+            if is_split == Some(wants_split) {
+                continue;
+            }
+            let chain = chain.id.clone();
+            if is_split.is_some() {
+                return Err(ConfigError::OtherKind { file, chain, split: !wants_split });
+            }
+            let known: Vec<&str> = cluster.keys().keys().map(ChainId::as_str).collect();
+            return Err(ConfigError::NoKey { file, chain, known: known.join(", ") });
         }
         Ok(())
     }
 }
 
-fn chains(raw: Vec<RawChain>, text: &str, file: &Path) -> Result<Vec<ChainSettings>, ConfigError> {
+/// Where the text came from, for errors and relative paths.
+struct Place<'p> {
+    text: &'p str,
+    file: &'p Path,
+    root: &'p Path,
+}
+
+fn chains(
+    raw: Vec<RawChain>,
+    alone: bool,
+    place: &Place<'_>,
+) -> Result<Vec<ChainSettings>, ConfigError> {
     let mut seen = BTreeSet::new();
     let mut chains = Vec::new();
+    let file = || place.file.to_owned();
     for chain in raw {
-        let line = line_of(text, chain.id.span().start);
+        let line = line_of(place.text, chain.id.span().start);
         let id = chain.id.into_inner().0;
         if !seen.insert(id.clone()) {
-            return Err(ConfigError::SameChain { file: file.to_owned(), line, chain: id });
+            return Err(ConfigError::SameChain { file: file(), line, chain: id });
         }
-        let key = key_source(&chain.key, text, file)?;
+        let line = line_of(place.text, chain.key.span().start);
+        let key = key_source(chain.key, place)?;
+        let is_share = key == KeySource::Threshold;
+        if is_share && alone {
+            return Err(ConfigError::ShareAlone { file: file(), line: Some(line), chain: id });
+        }
+        let mut public_key = None;
+        if let Some(pinned) = chain.public_key {
+            let line = line_of(place.text, pinned.span().start);
+            if is_share {
+                return Err(ConfigError::PinnedShares { file: file(), line, chain: id });
+            }
+            public_key = Some(PublicKey::ed25519(pinned.into_inner().0.0));
+        }
         let give_up_after = chain.give_up_after.map(|after| after.0).unwrap_or_default();
-        chains.push(ChainSettings { id, key, give_up_after });
+        chains.push(ChainSettings { id, key, public_key, give_up_after });
     }
     if chains.is_empty() {
-        return Err(ConfigError::NoChain { file: file.to_owned() });
+        return Err(ConfigError::NoChain { file: file() });
     }
     Ok(chains)
 }
 
 fn key_source(
-    key: &Spanned<toml::Table>,
-    text: &str,
-    file: &Path,
+    table: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
+    place: &Place<'_>,
 ) -> Result<KeySource, ConfigError> {
-    let line = line_of(text, key.span().start);
-    let file = file.to_owned();
-    let Some(backend) = key.get_ref().get("backend").and_then(toml::Value::as_str) else {
-        return Err(ConfigError::KeyTable { file, line, found: "no backend".to_owned() });
+    let at = |offset| line_of(place.text, offset);
+    let whole = at(table.span().start);
+    let mut lines = BTreeMap::new();
+    let mut values = BTreeMap::new();
+    for (name, value) in table.into_inner() {
+        lines.insert(name.get_ref().clone(), at(name.span().start));
+        values.insert(name.into_inner(), value);
+    }
+    let key = |line, source| ConfigError::Key {
+        file: place.file.to_owned(),
+        line,
+        source: Box::new(source),
     };
-    if backend != "threshold" {
-        return Err(ConfigError::Backend { file, line, backend: backend.to_owned() });
-    }
-    match key.get_ref().keys().find(|name| *name != "backend") {
-        Some(found) => Err(ConfigError::KeyTable { file, line, found: found.clone() }),
-        None => Ok(KeySource::Threshold),
-    }
+    let Some(toml::Value::String(backend)) = values.remove("backend") else {
+        return Err(key(whole, KeySourceError::NoBackend));
+    };
+    KeyFields::new(&backend, values, Spelling::Keys).source(place.root).map_err(|bad| {
+        let line = bad.field.and_then(|field| lines.get(&field).copied());
+        key(line.unwrap_or(whole), bad.error)
+    })
 }
 
 fn validators(

@@ -17,13 +17,16 @@ pub(super) fn with_suggestion(message: &str) -> String {
     }
     let mut names = message.split('`').skip(1).step_by(2);
     let Some(unknown) = names.next() else { return message.to_owned() };
-    let nearest = names.map(|name| (distance(unknown, name), name)).min();
-    match nearest {
-        Some((distance, name)) if distance <= 2 => {
-            format!("{message}; did you mean `{name}`?")
-        }
-        _ => message.to_owned(),
+    match nearest(unknown, names) {
+        Some(name) => format!("{message}; did you mean `{name}`?"),
+        None => message.to_owned(),
     }
+}
+
+/// The known key that an unknown one was probably meant to be: at most two letters away.
+pub(super) fn nearest<'n>(unknown: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let nearest = known.map(|name| (distance(unknown, name), name)).min();
+    nearest.filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
 }
 
 /// Levenshtein distance: how many letters to insert, remove or replace.

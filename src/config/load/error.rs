@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::backend::OpenError;
 use crate::config::home::{LOST_STATE, shell};
 use crate::config::{ConfigError, HomeError, IncarnationError};
 use crate::keystore::KeystoreError;
@@ -57,6 +58,48 @@ pub enum LoadError {
         configured: MemberId,
         /// Member of the keys.
         keys: MemberId,
+    },
+    /// A whole key.
+    #[error("chain {chain}: {source}")]
+    Key {
+        /// The chain.
+        chain: ChainId,
+        /// Why.
+        source: Box<OpenError>,
+    },
+    /// Another node of this machine uses the key's file.
+    #[error(
+        "{path}: another cosigner on this machine signs with this key file. Two that do not ask each other \
+         would sign two blocks: stop the other one for good, or make a cluster of them with `cosigner init`", path = path.display()
+    )]
+    KeyInUse {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key's file cannot be locked.
+    #[error("{path}: cannot be locked: {source}", path = path.display())]
+    KeyLock {
+        /// The key file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A share where the settings and the member list say that the key is whole.
+    #[error(
+        "{path} holds a share of the key of chain {chain}, which cosigner.toml and cluster.toml say is whole: \
+         put cluster.toml back as `split-key` wrote it, and key = {{ backend = \"threshold\" }}", path = path.display()
+    )]
+    IsSplit {
+        /// The keys' directory.
+        path: PathBuf,
+        /// The chain.
+        chain: ChainId,
+    },
+    /// Nothing says which key a chain has.
+    #[error("chain {chain}: cluster.toml has no key that this node could use")]
+    NoKey {
+        /// The chain.
+        chain: ChainId,
     },
     /// A watermark that is missing or damaged (I2).
     #[error("chain {chain}: {source}{}", watermark_remedy(home, chain, &source.fault))]

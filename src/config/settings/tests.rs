@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::types::{CertificatePin, ClusterKey, Member};
 
 const WHOLE: &str = r#"
 [node]
@@ -47,8 +48,9 @@ fn refusal(text: &str) -> String {
 #[test]
 fn reads_every_key_of_the_documented_file() {
     let settings = parse(WHOLE).unwrap();
-    assert_eq!(settings.node.id.get(), 1);
-    let moved = settings.node.addresses.get(&MemberId::new(2).unwrap()).unwrap();
+    let node = settings.node.as_ref().unwrap();
+    assert_eq!(node.id.get(), 1);
+    let moved = node.addresses.get(&MemberId::new(2).unwrap()).unwrap();
     assert_eq!(moved.to_string(), "10.0.0.99:2222");
     assert_eq!(settings.ops_listen, None);
     assert_eq!(settings.log.level.as_str(), "debug");
@@ -78,15 +80,80 @@ fn refuses_unknown_keys_with_the_line_and_the_likely_meaning() {
 }
 
 #[test]
-fn refuses_backends_that_this_version_lacks_by_name() {
-    for backend in ["file", "pkcs11", "awskms"] {
-        let key = format!("{backend}\", path = \"x");
-        let text = refusal(&SMALL.replace("threshold", &key));
-        assert!(text.starts_with("/h/cosigner.toml:6: "), "{text}");
-        assert!(text.contains(backend) && text.contains("not in this version"), "{text}");
+fn a_node_alone_has_no_share_and_no_member_list() {
+    let alone = SMALL.replace("[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n", "");
+    let text = refusal(&alone);
+    assert!(text.starts_with("/h/cosigner.toml:3: chain c has key"), "{text}");
+    assert!(text.contains("needs a [node]"), "{text}");
+    let whole = alone.replace("\"threshold\"", "\"file\", path = \"k\"");
+    let settings = parse(&whole).unwrap();
+    assert!(settings.node.is_none());
+    assert_eq!(settings.chains[0].public_key, None);
+}
+
+#[test]
+fn a_member_whose_node_is_gone_does_not_sign_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = Home::new(directory.path());
+    let text = "[[chain]]\nid = \"c\"\nkey = { backend = \"file\", path = \"k\" }\n";
+    std::fs::write(home.cosigner_toml(), text).unwrap();
+    Settings::read(&home, &Overrides::default()).unwrap();
+    std::fs::write(home.cluster_toml(), "").unwrap();
+    let refused = Settings::read(&home, &Overrides::default());
+    assert!(matches!(refused, Err(ConfigError::MemberAlone { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_whole_key_may_be_pinned_and_a_split_one_not() {
+    let key = "key = { backend = \"threshold\" }\n";
+    let pinned = |key: &str, value: &str| {
+        parse(&SMALL.replace(
+            "key = { backend = \"threshold\" }\n",
+            &format!("{key}public_key = {value}\n"),
+        ))
+    };
+    let whole = "key = { backend = \"file\", path = \"k\" }\n";
+    let base64 = "\"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\"";
+    let settings = pinned(whole, base64).unwrap();
+    assert_eq!(settings.chains[0].public_key, Some(PublicKey::ed25519([9; 32])));
+    let refused = pinned(key, base64);
+    assert!(matches!(refused, Err(ConfigError::PinnedShares { line: 7, .. })), "{refused:?}");
+    for wrong in ["\"CQk=\"", "\"???\"", "\"\"", "7"] {
+        let text = pinned(whole, wrong).unwrap_err().to_string();
+        assert!(text.starts_with("/h/cosigner.toml:7: "), "{text}");
+        assert!(wrong == "7" || text.contains("32 bytes in base64"), "{text}");
     }
-    let text = refusal(&SMALL.replace("threshold\"", "threshold\", path = \"x\""));
-    assert!(text.contains("path"), "{text}");
+}
+
+#[test]
+fn refuses_another_public_key_or_kind_than_the_member_list_has() {
+    let member = |n: u8| Member {
+        id: MemberId::new(n.into()).unwrap(),
+        address: format!("10.0.0.{n}:2222"),
+        certificate: CertificatePin([n; 32]),
+    };
+    let key = ClusterKey {
+        chain: ChainId::new("c").unwrap(),
+        public_key: PublicKey::ed25519([9; 32]),
+        threshold: None,
+        generation: 1,
+        verifying_shares: BTreeMap::new(),
+    };
+    let cluster = Cluster::new(1, [1, 2].map(member).to_vec(), vec![key]).unwrap();
+    let mut settings = parse(&SMALL.replace("threshold\"", "file\", path = \"k\"")).unwrap();
+    let check = |settings: &Settings| settings.check_against(&cluster, Path::new("f"));
+    check(&settings).unwrap();
+    settings.chains[0].public_key = Some(PublicKey::ed25519([9; 32]));
+    check(&settings).unwrap();
+    settings.chains[0].public_key = Some(PublicKey::ed25519([8; 32]));
+    let refused = check(&settings);
+    assert!(matches!(refused, Err(ConfigError::OtherKey { .. })), "{refused:?}");
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("CAgICAg") && text.contains("CQkJCQk"), "{text}");
+    let refused = check(&parse(SMALL).unwrap());
+    assert!(matches!(refused, Err(ConfigError::OtherKind { split: false, .. })), "{refused:?}");
+    let refused = check(&parse(&SMALL.replace("\"c\"", "\"d\"")).unwrap());
+    assert!(matches!(refused, Err(ConfigError::NoKey { .. })), "{refused:?}");
 }
 
 #[test]

@@ -54,17 +54,26 @@ async fn tell_leader(
     }
 }
 
+/// What the signing plane wants of Raft, when there is time.
+pub(super) enum Wish {
+    /// Replicate a signature.
+    Settle(Settled),
+    /// Give leadership up.
+    StepDown,
+}
+
 /// Proposes signatures to Raft: at most one entry outstanding per chain, the newest wins.
-pub(super) async fn replicate(raft: Raft, mut settled: UnboundedReceiver<Settled>) {
+pub(super) async fn serve_wishes(raft: Raft, mut wishes: UnboundedReceiver<Wish>) {
     let mut waiting: HashMap<ChainId, Settled> = HashMap::new();
     let mut busy: BTreeSet<ChainId> = BTreeSet::new();
     let mut tasks: JoinSet<ChainId> = JoinSet::new();
     loop {
         tokio::select! {
-            next = settled.recv() => match next {
-                Some(next) => {
+            wish = wishes.recv() => match wish {
+                Some(Wish::Settle(next)) => {
                     waiting.insert(next.chain.clone(), next);
                 }
+                Some(Wish::StepDown) => raft.step_down(),
                 None => return,
             },
             Some(done) = tasks.join_next() => {

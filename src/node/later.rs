@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::background::Wish;
 use crate::ops::{Tally, write_line};
 use crate::raft::Settled;
 use crate::signing::Reply;
@@ -25,17 +26,17 @@ pub(super) struct Later {
     settled: BTreeMap<ChainId, Settled>,
     since: Option<Instant>,
     tally: Tally,
-    replicate: UnboundedSender<Settled>,
+    raft: UnboundedSender<Wish>,
 }
 
 impl Later {
-    pub(super) fn new(replicate: UnboundedSender<Settled>) -> Self {
+    pub(super) fn new(raft: UnboundedSender<Wish>) -> Self {
         Self {
             replies: Vec::new(),
             settled: BTreeMap::new(),
             since: None,
             tally: Tally::default(),
-            replicate,
+            raft,
         }
     }
 
@@ -48,6 +49,12 @@ impl Later {
     pub(super) fn settle(&mut self, settled: Settled, now: Instant) {
         self.since.get_or_insert(now);
         self.settled.insert(settled.chain.clone(), settled);
+    }
+
+    /// At once: nothing of it is a log line or a signature.
+    pub(super) fn step_down(&self) {
+        // As above.
+        let _ = self.raft.send(Wish::StepDown);
     }
 
     pub(super) const fn tally(&self) -> &Tally {
@@ -67,8 +74,8 @@ impl Later {
     pub(super) fn flush(&mut self) {
         self.since = None;
         for (_, settled) in std::mem::take(&mut self.settled) {
-            // Raft gone means that the node stops.
-            let _ = self.replicate.send(settled);
+            // Nobody listens where a node signs alone, or stops.
+            let _ = self.raft.send(Wish::Settle(settled));
         }
         for (reply, answered) in self.replies.drain(..) {
             self.tally.count(&reply);

@@ -8,8 +8,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{debug, warn};
 
+use super::key_threads::KeyThread;
 use super::later::{Later, QUIET};
 use super::writers::Writer;
+use crate::backend::{Granted, KeyFault, Signatures};
 use crate::ops::Tally;
 use crate::peer::{self, Link, LinkId};
 use crate::privval::Fields;
@@ -36,6 +38,14 @@ pub(super) enum Event {
     WriteFailed {
         chain: ChainId,
     },
+    KeyUsed {
+        chain: ChainId,
+        result: Result<Signatures, KeyFault>,
+    },
+    KeyHealth {
+        chain: ChainId,
+        health: Result<(), KeyFault>,
+    },
     Leader(Option<MemberId>),
     Look(oneshot::Sender<Look>),
     Stop(oneshot::Sender<()>),
@@ -52,6 +62,7 @@ pub(super) struct PlaneThread {
     plane: Plane<SysRng>,
     links: HashMap<LinkId, Link>,
     writers: BTreeMap<ChainId, Writer>,
+    keys: BTreeMap<ChainId, KeyThread>,
     asks: HashMap<u64, oneshot::Sender<Verdict>>,
     next_ticket: u64,
     later: Later,
@@ -65,6 +76,7 @@ impl PlaneThread {
     pub(super) fn new(
         plane: Plane<SysRng>,
         writers: BTreeMap<ChainId, Writer>,
+        keys: BTreeMap<ChainId, KeyThread>,
         later: Later,
         control: Control,
     ) -> Self {
@@ -72,6 +84,7 @@ impl PlaneThread {
             plane,
             links: HashMap::new(),
             writers,
+            keys,
             asks: HashMap::new(),
             next_ticket: 0,
             later,
@@ -172,6 +185,8 @@ impl PlaneThread {
             }
             Event::Written { chain, receipt } => self.input(Input::Written { chain, receipt }),
             Event::WriteFailed { chain } => self.input(Input::WriteFailed { chain }),
+            Event::KeyUsed { chain, result } => self.input(Input::KeyUsed { chain, result }),
+            Event::KeyHealth { chain, health } => self.input(Input::KeyHealth { chain, health }),
             Event::Leader(leader) => self.input(Input::Leader(leader)),
             Event::Look(look) => {
                 self.later.flush();
@@ -220,10 +235,20 @@ impl PlaneThread {
                     }
                 }
                 Effect::Write { chain, record } => self.writes.push((chain, record)),
+                Effect::UseKey { chain, granted } => self.use_key(chain, granted),
+                Effect::StepDown => self.later.step_down(),
                 Effect::Reply(reply) => self.reply(reply),
                 Effect::Replicate(settled) => self.later.settle(settled, Instant::now()),
                 Effect::LetValidatorsGo => self.control.let_go(),
             }
+        }
+    }
+
+    fn use_key(&mut self, chain: ChainId, granted: Granted) {
+        if !self.keys.get(&chain).is_some_and(|key| key.use_key(granted)) {
+            // The thread has panicked; the node's supervisor must start it anew.
+            let result = Err(KeyFault::Other("its thread has ended: restart this cosigner".into()));
+            self.input(Input::KeyUsed { chain, result });
         }
     }
 
@@ -240,6 +265,9 @@ impl PlaneThread {
         for (chain, writer) in std::mem::take(&mut self.writers) {
             debug!(%chain, "finishing the watermark's writes");
             writer.finish();
+        }
+        for (chain, key) in std::mem::take(&mut self.keys) {
+            key.finish(&chain);
         }
         if stopped.send(()).is_err() {
             warn!("nobody waits for the signing plane to stop");

@@ -4,35 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
 use rand_core::TryRng as _;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use super::background::{replicate, start_raft};
+use super::background::{serve_wishes, start_raft};
+use super::chains::{ChainParts, KeyFacts};
 use super::later::Later;
 use super::plane_thread::{Event, PlaneThread, wall};
 use super::raft_wires::{Incoming, Outgoing};
 use super::signer::Signer;
+use super::signing_thread::{Network, PlaneParts, spawn_signing, stopped};
 use super::status_source::StatusSource;
-use super::writers::Writer;
-use crate::config::{GiveUp, Lives, Loaded, LoadedChain, ValidatorSettings};
+use crate::config::{Lives, Loaded, Membership};
 use crate::frost::{FrostError, HedgeSecret};
 use crate::ops;
 use crate::peer::{self, Hello, PROTOCOL, RaftChannels, Setup, SetupError};
-use crate::raft::{Raft, RaftError, Settled};
-use crate::signing::{ChainKey, ChainKeyError, Plane, PlaneOptions, Starting};
-use crate::types::{ChainId, Cluster, Incarnation, MemberId, PublicKey, Threshold};
-use crate::validator::{self, Control};
+use crate::raft::{Raft, RaftError};
+use crate::signing::{ChainKeyError, Plane, PlaneOptions, Starting};
+use crate::store::Store;
+use crate::types::{ChainId, Cluster, Incarnation, MemberId};
+use crate::validator::Control;
 
 /// At the end, what is being signed gets this long to be finished.
 const FINISHING: Duration = Duration::from_secs(3);
@@ -86,11 +85,6 @@ impl NodeError {
 /// # Errors
 /// [`NodeError`] if it cannot start, or a part of it ends by itself.
 pub fn run(loaded: Loaded) -> Result<(), NodeError> {
-    // A core dump would hold the share and the nonces.
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(why) = setrlimit(Resource::Core, none) {
-        warn!(%why, "core dumps could not be switched off");
-    }
     let background = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("background")
@@ -105,53 +99,47 @@ pub fn run(loaded: Loaded) -> Result<(), NodeError> {
 
 /// What both runtimes hold on to.
 struct Node {
-    setup: Arc<Setup>,
-    cluster: Arc<Cluster>,
-    keys: BTreeMap<ChainId, (PublicKey, Threshold)>,
+    me: MemberId,
+    /// `None` for a node alone.
+    cluster: Option<Arc<Cluster>>,
+    facts: BTreeMap<ChainId, KeyFacts>,
     control: Control,
     events: UnboundedSender<Event>,
     stop: watch::Sender<bool>,
 }
 
-/// What the signing plane's thread is made from.
-struct PlaneParts {
-    thread: PlaneThread,
-    events: UnboundedReceiver<Event>,
-    setup: Arc<Setup>,
-    listener: std::net::TcpListener,
-    incoming: Incoming,
-    validators: Vec<ValidatorSettings>,
-    signer: Signer,
-    control: Control,
-    stop: watch::Receiver<bool>,
-}
-
 impl Node {
     async fn run(loaded: Loaded, runtime: &Runtime) -> Result<(), NodeError> {
         let signals = Signals::new().map_err(NodeError::System)?;
-        let Loaded { settings, cluster, me, identity, chains, state, lives, lock, .. } = loaded;
-        let listener = bind("[node] listen", settings.node.listen)?;
+        let Loaded { settings, membership, chains, lock, .. } = loaded;
         let ops = settings.ops_listen.map(|ops| bind("[ops] listen", ops)).transpose()?;
-        let setup = setup(me, identity, &cluster, lives.own)?;
-        let members: BTreeSet<MemberId> = cluster.members().keys().copied().collect();
-
         let (events, event_queue) = unbounded_channel();
-        let (settle, settled) = unbounded_channel::<Settled>();
+        let (wishes, raft_wishes) = unbounded_channel();
         let (raft_slot, raft) = watch::channel(None::<Raft>);
-        let control = Control::new();
-        let chains = chain_parts(me, &cluster, chains, &events)?;
-        let options = plane_options(me, lives, &members, chains.starting, raft.clone())?;
-        let plane = Plane::new(options, SysRng, Instant::now(), wall());
-        let thread = PlaneThread::new(plane, chains.writers, Later::new(settle), control.clone());
         let (stop, stopping) = watch::channel(false);
-        let cluster = Arc::new(cluster);
-        let node = Self { setup, cluster, keys: chains.keys, control, events, stop };
+        let control = Control::new();
+
+        let place = Place::of(membership)?;
+        let chains = ChainParts::new(place.me, place.cluster.as_deref(), chains, &events)?;
+        let options = plane_options(&place, chains.starting, raft.clone())?;
+        let plane = Plane::new(options, SysRng, Instant::now(), wall());
+        let later = Later::new(wishes);
+        let thread = PlaneThread::new(plane, chains.writers, chains.keys, later, control.clone());
+        let (me, cluster) = (place.me, place.cluster);
+        let node = Self { me, cluster, facts: chains.facts, control, events, stop };
+        let (network, raft_parts) = match place.door {
+            Some(Door { setup, listener, state }) => {
+                let incoming =
+                    Incoming { raft: raft.clone(), background: runtime.handle().clone() };
+                let network = Network { setup: Arc::clone(&setup), listener, incoming };
+                (Some(network), Some((setup, state)))
+            }
+            None => (None, None),
+        };
         let parts = PlaneParts {
             thread,
             events: event_queue,
-            setup: Arc::clone(&node.setup),
-            listener,
-            incoming: Incoming { raft: raft.clone(), background: runtime.handle().clone() },
+            network,
             validators: settings.validators,
             signer: node.signer(),
             control: node.control.clone(),
@@ -159,26 +147,43 @@ impl Node {
         };
         let (ended_sender, ended) = oneshot::channel();
         let signing = spawn_signing(parts, ended_sender)?;
-        let outgoing = Outgoing(RaftChannels::new(Arc::clone(&node.setup))?);
-        let running = start_raft(me, &members, state, outgoing, node.events.clone()).await?;
-        raft_slot.send_replace(Some(running.clone()));
-        tokio::spawn(replicate(running.clone(), settled));
+        let running = match raft_parts {
+            Some((setup, state)) => {
+                let outgoing = Outgoing(RaftChannels::new(Arc::clone(&setup))?);
+                let events = node.events.clone();
+                let running = start_raft(me, &place.members, state, outgoing, events).await?;
+                raft_slot.send_replace(Some(running.clone()));
+                tokio::spawn(serve_wishes(running.clone(), raft_wishes));
+                Some(running)
+            }
+            None => {
+                // Alone: this node leads, for ever.
+                let _ = node.events.send(Event::Leader(Some(me)));
+                None
+            }
+        };
         node.serve_ops(ops, raft, runtime.handle())?;
         let version = env!("CARGO_PKG_VERSION");
-        info!(version, member = %me, members = members.len(), "started");
+        match &node.cluster {
+            Some(cluster) => {
+                info!(version, member = %me, members = cluster.members().len(), "started");
+            }
+            None => info!(version, "started alone"),
+        }
 
         let result = signals.until_told(ended).await;
         // A disk that hangs is not waited for: a record half-written leaves the old one, as in a crash.
-        let stopped = node.finish(&running).await;
+        let stopped = node.finish(running.as_ref()).await;
         if stopped && signing.join().is_err() {
             error!("the signing plane has panicked");
         }
-        drop(lock);
+        drop((chains.locks, lock));
         result
     }
 
     fn signer(&self) -> Signer {
-        let keys = self.keys.iter().map(|(chain, (key, _))| (chain.clone(), key.clone()));
+        let keys =
+            self.facts.iter().map(|(chain, facts)| (chain.clone(), facts.public_key.clone()));
         Signer { events: self.events.clone(), keys: Arc::new(keys.collect()) }
     }
 
@@ -190,9 +195,9 @@ impl Node {
     ) -> Result<(), NodeError> {
         let Some(listener) = listener else { return Ok(()) };
         let source = StatusSource {
-            me: self.setup.me,
-            cluster: Arc::clone(&self.cluster),
-            chains: Arc::new(self.keys.clone()),
+            me: self.me,
+            cluster: self.cluster.clone(),
+            chains: Arc::new(self.facts.clone()),
             events: self.events.clone(),
             control: self.control.clone(),
             raft,
@@ -209,7 +214,7 @@ impl Node {
 
     /// Validators first, each after the request that it is answering; then members, writes, Raft.
     /// `false` if the signing plane has not stopped in time.
-    async fn finish(&self, raft: &Raft) -> bool {
+    async fn finish(&self, raft: Option<&Raft>) -> bool {
         self.control.shut_down();
         let deadline = Instant::now() + FINISHING;
         while self.control.any_connected() && Instant::now() < deadline {
@@ -222,11 +227,50 @@ impl Node {
             warn!("the watermarks' writes are not finished in time; the disk hangs");
         }
         self.stop.send_replace(true);
-        if tokio::time::timeout(FINISHING, raft.shutdown()).await.is_err() {
+        if let Some(raft) = raft
+            && tokio::time::timeout(FINISHING, raft.shutdown()).await.is_err()
+        {
             warn!("raft did not stop in time");
         }
         info!("stopped");
         finished
+    }
+}
+
+/// Where this node stands: among members, or alone.
+struct Place {
+    me: MemberId,
+    members: BTreeSet<MemberId>,
+    cluster: Option<Arc<Cluster>>,
+    lives: Lives,
+    door: Option<Door>,
+}
+
+/// What a member opens for the others.
+struct Door {
+    setup: Arc<Setup>,
+    listener: std::net::TcpListener,
+    state: Store,
+}
+
+impl Place {
+    fn of(membership: Option<Membership>) -> Result<Self, NodeError> {
+        let Some(membership) = membership else { return Self::alone() };
+        let Membership { cluster, me, identity, listen, state, lives } = membership;
+        let listener = bind("[node] listen", listen)?;
+        let setup = setup(me, identity, &cluster, lives.own)?;
+        let members = cluster.members().keys().copied().collect();
+        let door = Some(Door { setup, listener, state });
+        Ok(Self { me, members, cluster: Some(Arc::new(cluster)), lives, door })
+    }
+
+    /// A node alone is a cluster of one that nobody else knows.
+    fn alone() -> Result<Self, NodeError> {
+        let me = MemberId::FIRST;
+        let mut own = Incarnation { number: 1, id: [0; 16] };
+        getrandom::fill(&mut own.id)?;
+        let lives = Lives { own, recorded: BTreeMap::new() };
+        Ok(Self { me, members: BTreeSet::from([me]), cluster: None, lives, door: None })
     }
 }
 
@@ -251,18 +295,16 @@ fn setup(
 }
 
 fn plane_options(
-    me: MemberId,
-    lives: Lives,
-    members: &BTreeSet<MemberId>,
+    place: &Place,
     chains: Vec<(Starting, Option<Duration>)>,
     raft: watch::Receiver<Option<Raft>>,
 ) -> Result<PlaneOptions, NodeError> {
     let mut rng = SysRng;
     Ok(PlaneOptions {
-        me,
-        incarnation: lives.own,
-        members: members.clone(),
-        recorded: lives.recorded,
+        me: place.me,
+        incarnation: place.lives.own,
+        members: place.members.clone(),
+        recorded: place.lives.recorded.clone(),
         hedge: HedgeSecret::random(&mut rng)?,
         chains,
         session_base: rng.try_next_u64()?,
@@ -272,99 +314,11 @@ fn plane_options(
     })
 }
 
-/// Chains, sorted by who needs what of them.
-struct ChainParts {
-    keys: BTreeMap<ChainId, (PublicKey, Threshold)>,
-    writers: BTreeMap<ChainId, Writer>,
-    starting: Vec<(Starting, Option<Duration>)>,
-}
-
-fn chain_parts(
-    me: MemberId,
-    cluster: &Cluster,
-    chains: BTreeMap<ChainId, LoadedChain>,
-    events: &UnboundedSender<Event>,
-) -> Result<ChainParts, NodeError> {
-    let mut parts =
-        ChainParts { keys: BTreeMap::new(), writers: BTreeMap::new(), starting: Vec::new() };
-    for (chain, loaded) in chains {
-        let LoadedChain { settings, held, watermark, record, watermarked } = loaded;
-        let listed =
-            cluster.keys().get(&chain).ok_or_else(|| ChainKeyError::Whole(chain.clone()))?;
-        let key = ChainKey::new(me, listed, held.key_hash, held.share)?;
-        parts.keys.insert(chain.clone(), (key.public_key.clone(), key.threshold));
-        let give_up_after = match settings.give_up_after {
-            GiveUp::After(limit) => Some(limit),
-            GiveUp::Never => None,
-        };
-        let starting = Starting { key: Arc::new(key), record, receipt: watermarked };
-        parts.starting.push((starting, give_up_after));
-        let writer = Writer::start(chain.clone(), watermark, events.clone());
-        parts.writers.insert(chain, writer.map_err(NodeError::System)?);
-    }
-    Ok(parts)
-}
-
 fn bind(what: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, NodeError> {
     let listen = |source| NodeError::Listen { what, address, source };
     let listener = std::net::TcpListener::bind(address).map_err(listen)?;
     listener.set_nonblocking(true).map_err(listen)?;
     Ok(listener)
-}
-
-fn spawn_signing(
-    parts: PlaneParts,
-    ended: oneshot::Sender<()>,
-) -> Result<JoinHandle<()>, NodeError> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(NodeError::System)?;
-    let spawned = std::thread::Builder::new().name("signing".to_owned()).spawn(move || {
-        runtime.block_on(sign(parts));
-        // The receiver is gone if the node is stopping anyway.
-        let _ = ended.send(());
-    });
-    spawned.map_err(NodeError::System)
-}
-
-async fn sign(parts: PlaneParts) {
-    let PlaneParts { thread, events, setup, listener, incoming, validators, signer, control, stop } =
-        parts;
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(why) => {
-            error!(%why, "the members' listener cannot be used");
-            return;
-        }
-    };
-    let (peer_events, peer_queue) = unbounded_channel();
-    let mut services = JoinSet::new();
-    let serving = peer::serve(
-        listener,
-        Arc::clone(&setup),
-        peer_events.clone(),
-        incoming,
-        stopped(stop.clone()),
-    );
-    services.spawn(async move {
-        if let Err(why) = serving.await {
-            error!(%why, "the members' service has ended");
-        }
-    });
-    let dialling = peer::dial_all(setup, peer_events, stopped(stop));
-    services.spawn(async move {
-        if let Err(why) = dialling.await {
-            error!(%why, "members are no longer dialled");
-        }
-    });
-    for ValidatorSettings { chain, address } in validators {
-        tokio::spawn(validator::run(chain, address, signer.clone(), control.clone()));
-    }
-    thread.run(events, peer_queue).await;
-    services.shutdown().await;
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // A sender that is gone means stop, too.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// The signals that end a node. Asked for first of all, so that none ends it unclean.

@@ -8,22 +8,24 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 
+use super::chains::KeyFacts;
 use super::plane_thread::{Event, Look};
 use crate::ops::{
-    ChainStatus, Condition, LastSignState, MemberStatus, Source, Status, ValidatorStatus,
-    WatermarkStatus, not_ready, valcons,
+    ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
+    ValidatorStatus, WatermarkStatus, not_ready, valcons,
 };
 use crate::raft::Raft;
 use crate::signing::ChainSnapshot;
-use crate::types::{ChainId, Cluster, Hrs, MemberId, PublicKey, Threshold};
+use crate::types::{ChainId, Cluster, Height, Hrs, MemberId};
 use crate::validator::{ConnectionState, Control};
 
 /// What a status is made of.
 #[derive(Clone)]
 pub(super) struct StatusSource {
     pub(super) me: MemberId,
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) chains: Arc<BTreeMap<ChainId, (PublicKey, Threshold)>>,
+    /// `None` for a node alone.
+    pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) chains: Arc<BTreeMap<ChainId, KeyFacts>>,
     pub(super) events: UnboundedSender<Event>,
     pub(super) control: Control,
     pub(super) raft: watch::Receiver<Option<Raft>>,
@@ -41,10 +43,17 @@ impl StatusSource {
     fn assemble(&self, look: &Look) -> Status {
         let raft = self.raft.borrow().clone();
         let leadership = raft.as_ref().map(|raft| raft.leadership().borrow().clone());
+        let alone = self.cluster.is_none();
         let leader = leadership.as_ref().and_then(|known| known.leader);
-        let role = leadership.as_ref().map_or("follower", |known| known.role.name());
+        let leader = if alone { Some(self.me) } else { leader };
+        let role = match &leadership {
+            _ if alone => "single",
+            Some(known) => known.role.name(),
+            None => "follower",
+        };
         let not_ready = self.reasons(look, leader);
-        let address = |id: MemberId| Some(self.cluster.members().get(&id)?.address.clone());
+        let address =
+            |id: MemberId| Some(self.cluster.as_ref()?.members().get(&id)?.address.clone());
         let chains: Vec<ChainStatus> =
             self.chains.iter().map(|(chain, key)| chain_status(chain, key, look)).collect();
         let mark = chains.first().and_then(|chain| chain.watermark);
@@ -72,12 +81,14 @@ impl StatusSource {
 
     fn reasons(&self, look: &Look, leader: Option<MemberId>) -> Vec<String> {
         let connections = self.control.connections();
-        let threshold = self.chains.values().map(|(_, threshold)| threshold.t()).max();
+        let threshold = self.chains.values().map(|facts| facts.threshold.t()).max();
         let condition = Condition {
             has_leader: leader.is_some(),
             reachable: look.snapshot.reachable.len() + 1,
             threshold: usize::from(threshold.unwrap_or(1)),
+            key_failed: look.snapshot.chains.values().any(|chain| chain.key_fault.is_some()),
             state_failed: look.snapshot.chains.values().any(|chain| chain.stopped),
+            ceiling_reached: look.snapshot.chains.values().any(at_ceiling),
             has_validators: !connections.is_empty(),
             any_validator: connections
                 .iter()
@@ -105,7 +116,8 @@ impl StatusSource {
                 watermark_lag: if is_me { Some(0) } else { lag },
             }
         };
-        self.cluster.members().values().map(status).collect()
+        let members = self.cluster.iter().flat_map(|cluster| cluster.members().values());
+        members.map(status).collect()
     }
 
     fn validators(&self) -> Vec<ValidatorStatus> {
@@ -128,31 +140,37 @@ impl StatusSource {
     }
 }
 
-fn chain_status(
-    chain: &ChainId,
-    (public_key, threshold): &(PublicKey, Threshold),
-    look: &Look,
-) -> ChainStatus {
+/// Whether nothing, or nothing but later rounds of the last height, is signed any more.
+fn at_ceiling(chain: &ChainSnapshot) -> bool {
+    let height = chain.watermark.map(|mark| mark.height);
+    chain.ceiling.is_some_and(|ceiling| height >= Some(ceiling))
+}
+
+fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
     let (counts, last_signed) = look.tally.of(chain);
-    let ChainSnapshot { watermark, nonces_ready, .. } =
-        look.snapshot.chains.get(chain).copied().unwrap_or_default();
-    let address = public_key.address();
+    let snapshot = look.snapshot.chains.get(chain).cloned().unwrap_or_default();
+    let ChainSnapshot { watermark, ceiling, nonces_ready, key_fault, .. } = snapshot;
+    let address = facts.public_key.address();
     ChainStatus {
         id: chain.to_string(),
-        backend: "threshold".to_owned(),
-        public_key: STANDARD.encode(public_key.as_bytes()),
+        backend: facts.backend.to_owned(),
+        public_key: STANDARD.encode(facts.public_key.as_bytes()),
         address: hex::encode_upper(address),
         valcons: valcons(&address),
-        threshold: threshold.t(),
-        members: threshold.n(),
+        threshold: facts.threshold.t(),
+        members: facts.threshold.n(),
         watermark: watermark.map(|Hrs { height, round, step }| WatermarkStatus {
             height: height.get(),
             round: round.get(),
             step: step.number(),
         }),
-        ceiling: None,
+        ceiling: ceiling.map(Height::get),
+        key_fault: key_fault.map(|fault| KeyFaultStatus {
+            cause: fault.word().to_owned(),
+            text: format!("the key's backend {} {fault}", facts.backend),
+        }),
         last_signed,
         counts,
-        nonces_ready,
+        nonces_ready: (!facts.is_whole).then_some(nonces_ready),
     }
 }

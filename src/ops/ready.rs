@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(super) const KEY_UNAVAILABLE: &str = "key_unavailable";
+
 /// What readiness depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Condition {
@@ -11,8 +13,12 @@ pub struct Condition {
     pub reachable: usize,
     /// The largest threshold of the chains.
     pub threshold: usize,
+    /// A whole key cannot be used by this node.
+    pub key_failed: bool,
     /// A watermark write failed.
     pub state_failed: bool,
+    /// A chain has got to the ceiling that was set for it.
+    pub ceiling_reached: bool,
     /// Validators are configured.
     pub has_validators: bool,
     /// A validator is connected, or this node waits in its backlog.
@@ -26,8 +32,12 @@ pub enum NotReady {
     NoQuorum,
     /// Fewer than t members can be reached.
     BelowThreshold,
+    /// A whole key cannot be used by this node; another's may work.
+    KeyUnavailable,
     /// A watermark could not be written: a chain signs nothing any more.
     StateFailed,
+    /// A chain's watermark is at its ceiling (`state ceiling`): nothing above is signed.
+    CeilingReached,
     /// No validator is connected and none is waited for.
     NoValidator,
 }
@@ -37,7 +47,9 @@ impl fmt::Display for NotReady {
         f.write_str(match self {
             Self::NoQuorum => "no_quorum",
             Self::BelowThreshold => "below_threshold",
+            Self::KeyUnavailable => KEY_UNAVAILABLE,
             Self::StateFailed => "state_failed",
+            Self::CeilingReached => "ceiling_reached",
             Self::NoValidator => "no_validator",
         })
     }
@@ -53,8 +65,14 @@ pub fn not_ready(condition: &Condition) -> Vec<NotReady> {
     if condition.reachable < condition.threshold {
         reasons.push(NotReady::BelowThreshold);
     }
+    if condition.key_failed {
+        reasons.push(NotReady::KeyUnavailable);
+    }
     if condition.state_failed {
         reasons.push(NotReady::StateFailed);
+    }
+    if condition.ceiling_reached {
+        reasons.push(NotReady::CeilingReached);
     }
     if condition.has_validators && !condition.any_validator {
         reasons.push(NotReady::NoValidator);
@@ -70,7 +88,9 @@ mod tests {
         has_leader: true,
         reachable: 2,
         threshold: 2,
+        key_failed: false,
         state_failed: false,
+        ceiling_reached: false,
         has_validators: true,
         any_validator: true,
     };
@@ -83,8 +103,10 @@ mod tests {
         };
         assert_eq!(words(Condition { has_leader: false, ..READY }), ["no_quorum"]);
         assert_eq!(words(Condition { reachable: 1, ..READY }), ["below_threshold"]);
+        assert_eq!(words(Condition { key_failed: true, ..READY }), ["key_unavailable"]);
         assert_eq!(words(Condition { state_failed: true, ..READY }), ["state_failed"]);
         assert_eq!(words(Condition { any_validator: false, ..READY }), ["no_validator"]);
+        assert_eq!(words(Condition { ceiling_reached: true, ..READY }), ["ceiling_reached"]);
         let alone = Condition { has_validators: false, any_validator: false, ..READY };
         assert!(words(alone).is_empty(), "a node without validators helps the others sign");
     }

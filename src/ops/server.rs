@@ -56,11 +56,7 @@ async fn livez<S: Source>(State(source): State<S>) -> Response {
 async fn readyz<S: Source>(State(source): State<S>) -> Response {
     match ask(&source).await {
         Some(status) if status.ready => "ready\n".into_response(),
-        Some(status) => {
-            let mut reasons = status.not_ready.join("\n");
-            reasons.push('\n');
-            (StatusCode::SERVICE_UNAVAILABLE, reasons).into_response()
-        }
+        Some(status) => (StatusCode::SERVICE_UNAVAILABLE, status.why_not_ready()).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, "not_alive\n").into_response(),
     }
 }

@@ -3,6 +3,8 @@
 use bech32::{Bech32, Hrp};
 use serde::{Deserialize, Serialize};
 
+use super::ready::KEY_UNAVAILABLE;
+
 /// The whole of `/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -36,6 +38,29 @@ pub struct Status {
     pub raft_applied: Option<u64>,
 }
 
+impl Status {
+    /// What `/readyz` says when it is not: a line for each reason, its word first; for a key that cannot
+    /// be used, a line for each chain, with the cause.
+    #[must_use]
+    pub fn why_not_ready(&self) -> String {
+        let lines = self.not_ready.iter().flat_map(|word| match word.as_str() {
+            KEY_UNAVAILABLE => self.key_faults(),
+            other => vec![format!("{other}\n")],
+        });
+        lines.collect()
+    }
+
+    fn key_faults(&self) -> Vec<String> {
+        let faults =
+            self.chains.iter().filter_map(|chain| Some((chain, chain.key_fault.as_ref()?)));
+        let line = |(chain, fault): (&ChainStatus, &KeyFaultStatus)| {
+            let KeyFaultStatus { cause, text } = fault;
+            format!("{KEY_UNAVAILABLE} {cause}: chain {}: {text}\n", chain.id)
+        };
+        faults.map(line).collect()
+    }
+}
+
 /// One cosigner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberStatus {
@@ -56,7 +81,7 @@ pub struct MemberStatus {
 pub struct ChainStatus {
     /// Chain id.
     pub id: String,
-    /// `threshold`.
+    /// `threshold`, `file`, `pkcs11` or `awskms`.
     pub backend: String,
     /// The consensus public key, base64.
     pub public_key: String,
@@ -64,9 +89,9 @@ pub struct ChainStatus {
     pub address: String,
     /// The same as `cosmosvalcons1…`.
     pub valcons: String,
-    /// Shares that a signature needs.
+    /// Shares or grants that a signature needs.
     pub threshold: u16,
-    /// Shares dealt.
+    /// Members that give them.
     pub members: u16,
     /// This node's watermark.
     pub watermark: Option<WatermarkStatus>,
@@ -76,8 +101,19 @@ pub struct ChainStatus {
     pub last_signed: Option<LastSigned>,
     /// Requests of this node's validators by outcome, since the start.
     pub counts: Counts,
-    /// Nonce commitments at hand of the member that has fewest.
-    pub nonces_ready: usize,
+    /// Nonce commitments at hand of the member that has fewest; absent where the key is whole.
+    pub nonces_ready: Option<usize>,
+    /// Why this node cannot use the chain's whole key now.
+    pub key_fault: Option<KeyFaultStatus>,
+}
+
+/// Why a whole key cannot be used.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyFaultStatus {
+    /// One word: `unreachable`, `throttled`, `credentials`, `pin` …
+    pub cause: String,
+    /// The same for people.
+    pub text: String,
 }
 
 /// Height, round and step of a watermark.

@@ -7,6 +7,8 @@
 mod address;
 mod check;
 mod error;
+mod init;
+mod new_homes;
 mod overrides;
 mod show;
 mod split_key;
@@ -17,14 +19,17 @@ mod status;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::Home;
 
 pub use error::CliError;
+pub use new_homes::NewHomesError;
 
-/// A threshold remote signer for CometBFT validators: no machine holds the whole key, no request can
-/// make it sign twice.
+/// A remote signer for CometBFT validators, with a key that is split among several machines, or a
+/// whole one in a file, token or KMS: no request can make it sign twice.
 #[derive(Debug, Parser)]
 #[command(
     name = "cosigner",
@@ -32,6 +37,7 @@ pub use error::CliError;
     after_help = "\
 Begin here:
   cosigner split-key --help        split a validator's key among cosigners
+  cosigner init --help             sign with a whole key: a file, a PKCS#11 token, AWS KMS
   cosigner config check            look whether a home is fit to start
   cosigner start                   run it
 
@@ -48,6 +54,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     SplitKey(split_key::Args),
+    Init(Box<init::Args>),
     Start(start::Args),
     Status(status::Args),
     #[command(subcommand)]
@@ -70,6 +77,7 @@ enum ConfigCommand {
 /// Reads the command line, runs the command, and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
+    hide_memory();
     // Whatever this process makes, sled's files too, is for its owner alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Bad usage ends here, with exit code 2.
@@ -84,11 +92,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Keys and nonces stay in memory: no core dump, and no look from another process of this user.
+fn hide_memory() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Neither can fail on Linux; and a cosigner that cannot hide still has to sign.
+    let _ = setrlimit(Resource::Core, none);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
 fn run(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
     let home = cli.home.filter(|home| !home.as_os_str().is_empty());
     let home = || home_or_default(home);
     match cli.command {
         Command::SplitKey(args) => split_key::run(&args),
+        Command::Init(args) => init::run(home, &args),
         Command::Start(args) => start::run(&home()?, &args),
         Command::Status(args) => status::run(&home()?, &args),
         Command::State(command) => state::run(&home()?, &command),

@@ -6,18 +6,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bech32::{Bech32, Hrp};
 
-use crate::config::{Home, read_cluster};
+use crate::config::{Home, consensus_keys};
 use crate::types::{ChainId, PublicKey};
 
 use super::CliError;
 
 /// Print the validator's consensus address and public key
 ///
-/// Reads cluster.toml only, so it works beside a running node. Compare with what the chain shows.
+/// Reads cluster.toml, or public_key in cosigner.toml of a node alone, so it works beside a running
+/// node. Where neither has it, the key's backend is asked. Compare with what the chain shows.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cosigner address --home shares/cosigner-1
+  cosigner address --home /var/lib/cosigner
   cosigner address --chain-id osmosis-1 --prefix osmo
 
 The last line is what `simd comet show-validator` prints.")]
@@ -31,18 +32,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
-    let cluster = read_cluster(&home.cluster_toml())?;
-    let keys = cluster.keys();
+    let keys = consensus_keys(home)?;
     if let Some(chain) = args.chain_id.as_ref().filter(|chain| !keys.contains_key(chain)) {
         return Err(unknown_chain(chain, keys.keys()));
     }
     let mut text = String::new();
-    for key in keys.values() {
-        if args.chain_id.as_ref().is_none_or(|chain| *chain == key.chain) {
+    for (chain, key) in &keys {
+        if args.chain_id.as_ref().is_none_or(|named| named == chain) {
             // Writing to a String does not fail.
-            let _ = writeln!(text, "chain       {}", key.chain);
-            text.push_str(&describe(&key.public_key, args.prefix));
-            let value = BASE64.encode(key.public_key.as_bytes());
+            let _ = writeln!(text, "chain       {chain}");
+            text.push_str(&describe(key, args.prefix));
+            let value = BASE64.encode(key.as_bytes());
             let _ = writeln!(
                 text,
                 "public key  {{\"@type\":\"/cosmos.crypto.ed25519.PubKey\",\"key\":\"{value}\"}}"

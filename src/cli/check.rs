@@ -1,9 +1,12 @@
 //! `config check`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::{Home, Loaded, load};
+use crate::backend::KeyFault;
+use crate::config::{Home, KeySource, Loaded, LoadedKey, load};
+use crate::types::{ChainId, Threshold};
 
 use super::CliError;
 use super::overrides::OverrideArgs;
@@ -11,26 +14,55 @@ use super::overrides::OverrideArgs;
 /// Look whether this home is fit to start
 ///
 /// Opens everything that `start` would, except connections to validators and cosigners: modes,
-/// lock, cosigner.toml, cluster.toml, keys, state, watermarks, listening addresses. Signs nothing.
+/// lock, cosigner.toml, cluster.toml, keys, state, watermarks, listening addresses; a whole key is
+/// asked whether it could sign now. Signs nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cosigner config check --home shares/cosigner-1
   cosigner config check --validator tcp://10.0.0.1:26659
 
-Exit codes: 0 fit to start; 2 something in the configuration; 3 something that would be unsafe.")]
+Exit codes: 0 fit to start; 1 fit to start, but the backend of a whole key cannot be reached now, so
+nothing would be signed until it can; 2 something in the configuration, also a PIN that is refused;
+3 something that would be unsafe, also another key than the chain's.")]
 pub(super) struct Args {
     #[command(flatten)]
     overrides: OverrideArgs,
 }
 
 pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
-    let loaded = load(home, &args.overrides.overrides())?;
-    try_listen("[node] listen", loaded.settings.node.listen)?;
+    let mut loaded = load(home, &args.overrides.overrides())?;
+    if let Some(node) = &loaded.settings.node {
+        try_listen("[node] listen", node.listen)?;
+    }
     if let Some(address) = loaded.settings.ops_listen {
         try_listen("[ops] listen", address)?;
     }
-    super::print(&summary(&loaded))
+    let faults = ask_keys(&mut loaded);
+    super::print(&summary(&loaded, &faults))?;
+    // All that can be known was said; the first fault is how it ends.
+    match faults.into_iter().next() {
+        None => Ok(()),
+        Some((chain, (backend, fault))) => Err(CliError::KeyFault { chain, backend, fault }),
+    }
+}
+
+/// Which chains' whole keys could not sign now, their backends, and why.
+type KeyFaults = BTreeMap<ChainId, (&'static str, KeyFault)>;
+
+fn ask_keys(loaded: &mut Loaded) -> KeyFaults {
+    let mut faults = BTreeMap::new();
+    for (chain, opened) in &mut loaded.chains {
+        let (LoadedKey::Whole { key, .. }, KeySource::Whole(source)) =
+            (&mut opened.key, &opened.settings.key)
+        else {
+            continue;
+        };
+        if let Err(fault) = key.health() {
+            faults.insert(chain.clone(), (source.name(), fault));
+        }
+    }
+    faults
 }
 
 fn try_listen(what: &'static str, address: SocketAddr) -> Result<(), CliError> {
@@ -40,25 +72,54 @@ fn try_listen(what: &'static str, address: SocketAddr) -> Result<(), CliError> {
     }
 }
 
-fn summary(loaded: &Loaded) -> String {
-    let (settings, members) = (&loaded.settings, loaded.cluster.members().len());
-    let ops = settings.ops_listen.map_or_else(|| "off".to_owned(), |ops| ops.to_string());
-    let mut text = format!(
-        "{} is fit to start.\ncosigner {} of {members}, listens on {}, status on {ops}\n",
-        loaded.home.root().display(),
-        loaded.me,
-        settings.node.listen,
-    );
+fn summary(loaded: &Loaded, faults: &KeyFaults) -> String {
+    let settings = &loaded.settings;
+    let ops = settings.ops_listen.map_or_else(|| "off".to_owned(), |ops| format!("on {ops}"));
+    let but = if faults.is_empty() { "" } else { ", but a key cannot be used now" };
+    let mut text = format!("{} is fit to start{but}.\n", loaded.home.root().display());
     // Writing to a String does not fail.
+    let _ = match &loaded.membership {
+        Some(it) => writeln!(
+            text,
+            "cosigner {} of {}, listens on {}, status {ops}",
+            it.me,
+            it.cluster.members().len(),
+            it.listen,
+        ),
+        None => writeln!(text, "signs alone, status {ops}"),
+    };
     for (chain, opened) in &loaded.chains {
         let watermark = super::state::words(opened.record.hrs());
-        let _ = writeln!(text, "chain {chain}: {}, {watermark}", opened.held.threshold);
+        let key = match (&opened.key, &opened.settings.key) {
+            (LoadedKey::Share(share), _) => share.threshold.to_string(),
+            (LoadedKey::Whole { grants, .. }, KeySource::Whole(source)) => {
+                whole(source.name(), *grants, faults.get(chain).map(|(_, fault)| fault))
+            }
+            (LoadedKey::Whole { grants, .. }, KeySource::Threshold) => grants.to_string(),
+        };
+        let ceiling =
+            opened.record.ceiling().map(|at| format!(", ceiling {at}")).unwrap_or_default();
+        let _ = writeln!(text, "chain {chain}: {key}, {watermark}{ceiling}");
     }
     for validator in &settings.validators {
         let _ = writeln!(text, "validator {} of chain {}", validator.address, validator.chain);
     }
     if settings.validators.is_empty() {
-        text.push_str("no validator: this node helps the others sign\n");
+        text.push_str(match &loaded.membership {
+            Some(_) => "no validator: this node helps the others sign\n",
+            None => "no validator: nobody asks this node to sign\n",
+        });
     }
     text
+}
+
+fn whole(backend: &str, grants: Threshold, fault: Option<&KeyFault>) -> String {
+    let reached = match fault {
+        None => "can be used".to_owned(),
+        Some(fault) => format!("cannot be used now ({})", fault.word()),
+    };
+    match (grants.t(), grants.n()) {
+        (_, 1) => format!("whole key ({backend}) {reached}"),
+        (t, n) => format!("whole key ({backend}) {reached}, {t} of {n} must agree"),
+    }
 }

@@ -1,12 +1,16 @@
 //! How commands fail, and the exit code of each failure.
 
+use crate::backend::{FileKeyError, KeyFault, OpenError, SecretFileError};
 use crate::config::{ConfigError, HomeError, LoadError};
 use crate::node::NodeError;
+use crate::raft::RaftError;
 use crate::types::ChainId;
 use crate::watermark::FileError;
 
+use super::NewHomesError;
+use super::init::InitError;
 use super::split_key::SplitError;
-use super::state::RaiseError;
+use super::state::{ExportError, ImportFailure, RaiseError, ResetError};
 
 const FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
@@ -42,23 +46,48 @@ pub enum CliError {
     /// `split-key`.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// A chain that the cluster does not have.
-    #[error("--chain-id {chain}: cluster.toml has no [[key]] for it; it has: {known}")]
+    /// `init`.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// `config check` of a home that is whole, but for a key that cannot be used now.
+    #[error("chain {chain}: the key's backend {backend} {fault}")]
+    KeyFault {
+        /// The chain.
+        chain: ChainId,
+        /// The backend.
+        backend: &'static str,
+        /// What is wrong.
+        fault: KeyFault,
+    },
+    /// A chain that the home does not have.
+    #[error("--chain-id {chain}: this home has no such chain; it has: {known}")]
     UnknownChain {
         /// The chain asked for.
         chain: ChainId,
-        /// Chains of the list, separated by commas.
+        /// Chains of the home, separated by commas.
         known: String,
     },
     /// Several chains, and none named.
     #[error("--chain-id is missing: this home has several chains: {known}")]
     WhichChain {
-        /// Chains of the list, separated by commas.
+        /// Chains of the home, separated by commas.
         known: String,
     },
     /// `state raise`.
     #[error(transparent)]
     Raise(#[from] RaiseError),
+    /// `state import`.
+    #[error(transparent)]
+    Import(#[from] ImportFailure),
+    /// `state export`.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// `state reset`.
+    #[error(transparent)]
+    Reset(#[from] ResetError),
+    /// `state reset` of what Raft has replicated.
+    #[error("the replicated signatures cannot be forgotten, so nothing was reset: {0}")]
+    Forget(#[from] RaftError),
     /// An address that another process uses, or that this machine does not have.
     #[error(
         "{what} = \"{address}\" cannot be listened on: {source}; \
@@ -111,6 +140,8 @@ impl CliError {
             Self::LogLevel(_) | Self::OpsOff => BAD_USAGE,
             Self::Node(error) if error.is_refusal() => REFUSED,
             Self::Node(_) => FAILED,
+            Self::Load(LoadError::Key { source, .. }) => of_open(source),
+            Self::KeyFault { fault, .. } => of_fault(fault),
             Self::NoHome
             | Self::Config(_)
             | Self::UnknownChain { .. }
@@ -121,13 +152,51 @@ impl CliError {
             | Self::Watermark(_)
             | Self::Unusable { .. }
             | Self::Raise(_)
+            | Self::Reset(ResetError::NotConfirmed { .. })
+            | Self::Export(ExportError::Exists { .. })
             | Self::Load(_) => REFUSED,
-            Self::Split(error) => match error {
-                SplitError::Exists { .. } => REFUSED,
-                error if error.is_usage() => BAD_USAGE,
-                _ => FAILED,
-            },
+            Self::Split(SplitError::Homes(error)) | Self::Init(InitError::Homes(error)) => {
+                of_homes(error)
+            }
+            Self::Split(error) if error.is_usage() => BAD_USAGE,
+            Self::Split(_) => FAILED,
+            Self::Init(InitError::Open { source, .. }) => of_open(source),
+            Self::Init(InitError::OtherKey { .. }) => REFUSED,
+            Self::Init(_) => BAD_USAGE,
+            Self::Forget(_)
+            | Self::Reset(ResetError::Input(_))
+            | Self::Export(ExportError::Write { .. }) => FAILED,
+            Self::Import(error) if error.is_usage() => BAD_USAGE,
+            Self::Import(_) => REFUSED,
         }
+    }
+}
+
+const fn of_homes(error: &NewHomesError) -> u8 {
+    match error {
+        NewHomesError::Exists { .. } => REFUSED,
+        error if error.is_usage() => BAD_USAGE,
+        _ => FAILED,
+    }
+}
+
+const fn of_open(error: &OpenError) -> u8 {
+    match error {
+        OpenError::Fault { fault, .. } => of_fault(fault),
+        OpenError::File(
+            FileKeyError::WrongKey { .. } | FileKeyError::File(SecretFileError::Loose { .. }),
+        ) => REFUSED,
+        OpenError::NotBuilt { .. } | OpenError::File(_) => BAD_USAGE,
+    }
+}
+
+/// A PIN is never tried again by starting again, which would lock the token; what may pass by itself
+/// is worth another start.
+const fn of_fault(fault: &KeyFault) -> u8 {
+    match fault {
+        KeyFault::WrongKey { .. } => REFUSED,
+        KeyFault::Pin(_) | KeyFault::Unfit(_) => BAD_USAGE,
+        _ => FAILED,
     }
 }
 

@@ -13,7 +13,7 @@ use super::overrides::OverrideArgs;
 /// Print each setting with its value and where that comes from
 ///
 /// A flag wins over a COSIGNER_… variable of the same name, that over cosigner.toml, that over the
-/// default. Reads only, and works beside a running node.
+/// default. Reads only, and works beside a running node. A PIN is not shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

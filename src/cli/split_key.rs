@@ -4,23 +4,22 @@
 //! gets its names at the end, or is removed again.
 
 mod error;
-mod key_file;
 mod plan;
 mod report;
-mod write;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use getrandom::SysRng;
 
-use crate::config::HostPort;
+use crate::config::{HostPort, KeySource};
 use crate::frost::deal::{Dealt, deal};
-use crate::types::ChainId;
+use crate::types::{ChainId, ClusterKey};
 use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
 use super::address::chain_id;
+use super::new_homes::{FloorArgs, NewCluster};
 use super::state::now;
 pub(super) use error::SplitError;
 
@@ -33,17 +32,14 @@ pub(super) use error::SplitError;
 ///
 /// Run it on a machine that is not on a network, or on the validator after stopping it for good.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "\
+#[command(after_help = "\
 Example:
   cosigner split-key --key-file priv_validator_key.json --chain-id cosmoshub-4 --threshold 2 \\
       --cosigner 10.0.0.11:2222 --cosigner 10.0.0.12:2222 --cosigner 10.0.0.13:2222 \\
       --state-file priv_validator_state.json --validator tcp://10.0.0.1:26659
 
 2-of-3 goes on signing while any one cosigner is down; 3-of-5, while any two are.
-More than half is always needed: with 2 of 4, two separate pairs could sign two different blocks.",
-    group = clap::ArgGroup::new("floor").required(true)
-)]
+More than half is always needed: with 2 of 4, two separate pairs could sign two different blocks.")]
 pub(super) struct Args {
     /// The validator's priv_validator_key.json
     #[arg(long, value_name = "FILE")]
@@ -57,13 +53,8 @@ pub(super) struct Args {
     /// A cosigner, as the others reach it; once for each, 2 to 15
     #[arg(long = "cosigner", value_name = "HOST:PORT", required = true)]
     cosigners: Vec<HostPort>,
-    /// The validator's priv_validator_state.json, from after its last signature: nothing that it
-    /// signed is signed differently again
-    #[arg(long, value_name = "FILE", group = "floor")]
-    state_file: Option<PathBuf>,
-    /// This key has never signed anything for this chain, anywhere
-    #[arg(long, group = "floor")]
-    never_signed: bool,
+    #[command(flatten)]
+    floor: FloorArgs,
     /// A validator to dial, tcp://host:port or unix://path; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
@@ -79,8 +70,28 @@ pub(super) fn run(args: &Args) -> Result<(), CliError> {
     }
     let dealt = deal(&plan.seed, plan.threshold, &mut SysRng).map_err(SplitError::Deal)?;
     prove(&dealt)?;
-    let cluster = write::write(&plan, &dealt)?;
+    let cluster = cluster(&plan, &dealt).write().map_err(SplitError::Homes)?;
     super::print(&report::report(&plan, &cluster))
+}
+
+/// The homes to be written.
+fn cluster<'p>(plan: &'p plan::Plan, dealt: &'p Dealt) -> NewCluster<'p> {
+    let shares = &dealt.verifying_shares;
+    NewCluster {
+        out: &plan.out,
+        cosigners: &plan.cosigners,
+        validators: &plan.validators,
+        key: ClusterKey {
+            chain: plan.chain.clone(),
+            public_key: plan.public_key.clone(),
+            threshold: Some(plan.threshold),
+            generation: 1,
+            verifying_shares: shares.iter().map(|(id, share)| (*id, share.to_bytes())).collect(),
+        },
+        source: KeySource::Threshold,
+        shares: &dealt.shares,
+        record: &plan.record,
+    }
 }
 
 fn prove(dealt: &Dealt) -> Result<(), SplitError> {

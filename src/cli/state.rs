@@ -1,31 +1,47 @@
-//! `state show`, `state init` and `state raise`.
+//! `state show`, `state init`, and the other commands on watermarks, a file each.
 
+mod ceiling;
+mod export;
+mod import;
 mod raise;
+mod reset;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use crate::config::{Home, check_state, read_cluster};
+use crate::config::{Home, LoadError, TakenState, consensus_keys, take_state};
+use crate::frost::VerifyingKey;
 use crate::privval::sign_bytes;
-use crate::types::{ChainId, Cluster, Height, Hrs, KeyId, PublicKey, Round, Step, UnixMillis};
+use crate::types::{ChainId, Height, Hrs, KeyId, PublicKey, Round, Step, UnixMillis};
 use crate::watermark::{self, FileError, Record, Stored, WatermarkFile};
 
 use super::CliError;
 use super::address::{chain_id, unknown_chain, which_chain};
+pub(super) use export::ExportError;
+pub(super) use import::ImportFailure;
 pub(super) use raise::RaiseError;
+pub(super) use reset::ResetError;
 
 /// The watermark: the highest height, round and step that this cosigner has agreed to sign
+///
+/// All but `show` are for a stopped node.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum StateCommand {
     Show(ShowArgs),
     Init(InitArgs),
+    Import(import::Args),
+    Export(export::Args),
     Raise(raise::Args),
+    Ceiling(ceiling::Args),
+    Reset(reset::Args),
 }
 
 /// Show every watermark of this home
 ///
-/// Reads only, and works beside a running node.
+/// Reads only, and works beside a running node. `21000008/0/3` is height, round and step: 1 a proposal,
+/// 2 a prevote, 3 a precommit. `21000000/max` stands for all of that height, in any round. Where it is
+/// "not known what was signed there", exactly that step is never signed again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -40,9 +56,9 @@ pub(super) struct ShowArgs {
 /// Make the watermark of a chain that has none in this home
 ///
 /// A missing watermark is never replaced by an empty one: you have to say where the chain is. With
-/// --height H nothing at or below H is ever signed, so take the height that the chain is at now, or
-/// a little more: the cosigner signs again as soon as the chain is above it. Never replaces a
-/// watermark.
+/// --height H nothing at or below H is ever signed. Take a height that the chain has not reached, some
+/// above its latest block: at the next ones this key may have signed already. The cosigner signs again as
+/// soon as the chain is above H. Never replaces a watermark.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
@@ -69,14 +85,17 @@ pub(super) fn run(home: &Home, command: &StateCommand) -> Result<(), CliError> {
     match command {
         StateCommand::Show(args) => show(home, args.json),
         StateCommand::Init(args) => init(home, args),
+        StateCommand::Import(args) => import::run(home, args),
+        StateCommand::Export(args) => export::run(home, args),
         StateCommand::Raise(args) => raise::run(home, args),
+        StateCommand::Ceiling(args) => ceiling::run(home, args),
+        StateCommand::Reset(args) => reset::run(home, args),
     }
 }
 
 fn show(home: &Home, json: bool) -> Result<(), CliError> {
-    let cluster = read_cluster(&home.cluster_toml())?;
     let keys: BTreeMap<KeyId, PublicKey> =
-        cluster.keys().values().map(|key| (key.public_key.id(), key.public_key.clone())).collect();
+        consensus_keys(home)?.into_values().map(|key| (key.id(), key)).collect();
     let found = watermark::list(&home.watermarks())?;
     if json {
         let found: Vec<_> = found.iter().map(|one| as_json(one, &keys)).collect();
@@ -118,6 +137,7 @@ fn as_json(
             "step": mark.hrs().step.number(),
         })),
         "signbytes": fields.map(|fields| hex::encode_upper(sign_bytes(&stored.chain, fields))),
+        "ceiling": stored.record.ceiling().map(Height::get),
         "writes": stored.seq,
         "at_unix_ms": stored.record.at().0,
     })
@@ -132,6 +152,9 @@ fn as_text(stored: &Stored) -> String {
         }
         mark => writeln!(text, "  {}", words(mark.map(watermark::Mark::hrs))),
     };
+    if let Some(ceiling) = stored.record.ceiling() {
+        let _ = writeln!(text, "  ceiling {ceiling}, nothing above this height is signed");
+    }
     text
 }
 
@@ -147,37 +170,49 @@ pub(super) fn words(hrs: Option<Hrs>) -> String {
 }
 
 /// Whether this is what `init` and `raise` write.
-fn is_floor(hrs: Hrs) -> bool {
+pub(super) fn is_floor(hrs: Hrs) -> bool {
     hrs.round == Round::MAX && hrs.step == Step::Precommit
 }
 
 /// The chain that was named, or the only one.
 fn key_of<'c>(
-    cluster: &'c Cluster,
+    keys: &'c BTreeMap<ChainId, PublicKey>,
     named: Option<&ChainId>,
-) -> Result<(&'c ChainId, KeyId), CliError> {
-    let keys = cluster.keys();
-    let found = match named {
-        Some(chain) => keys.get(chain).ok_or_else(|| unknown_chain(chain, keys.keys()))?,
-        None => match keys.values().collect::<Vec<_>>().as_slice() {
-            [only] => *only,
-            _ => return Err(which_chain(keys.keys())),
+) -> Result<(&'c ChainId, &'c PublicKey), CliError> {
+    match named {
+        Some(chain) => keys.get_key_value(chain).ok_or_else(|| unknown_chain(chain, keys.keys())),
+        None => match keys.iter().collect::<Vec<_>>().as_slice() {
+            [only] => Ok(*only),
+            _ => Err(which_chain(keys.keys())),
         },
-    };
-    Ok((&found.chain, found.public_key.id()))
+    }
+}
+
+/// A watermark file that cannot be used, with the command that mends it.
+fn refused(home: &Home, chain: &ChainId, source: FileError) -> CliError {
+    let (chain, home) = (chain.clone(), home.root().to_owned());
+    CliError::Load(LoadError::Watermark { chain, home, source: Box::new(source) })
+}
+
+/// Whether a signature is one of this key. A key that cannot be one has made none.
+pub(super) fn verifies(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    let Ok(signature) = signature.try_into() else { return false };
+    VerifyingKey::from_public_key(key).is_ok_and(|key| key.verify(message, signature).is_ok())
+}
+
+/// What to do at the other cosigners of a cluster, if there are any.
+fn if_member<'t>(taken: &TakenState, text: &'t str) -> &'t str {
+    if taken.settings.node.is_some() { text } else { "" }
 }
 
 fn init(home: &Home, args: &InitArgs) -> Result<(), CliError> {
-    home.check_modes()?;
-    let _lock = home.lock()?;
-    let cluster = read_cluster(&home.cluster_toml())?;
-    let (chain, key) = key_of(&cluster, args.chain_id.as_ref())?;
-    check_state(home, &cluster)?;
+    let taken = take_state(home)?;
+    let (chain, key) = key_of(&taken.keys, args.chain_id.as_ref())?;
     let record = match args.height {
         Some(height) => Record::floor(height, now()),
         None => Record::never_signed(now()),
     };
-    WatermarkFile::create(&home.watermarks(), chain, &key, &record)?;
+    WatermarkFile::create(&home.watermarks(), chain, &key.id(), &record)?;
     let at = match args.height {
         Some(height) => format!("nothing at or below height {height} will be signed"),
         None => "never signed: the first signature may be at any height".to_owned(),
@@ -192,7 +227,7 @@ pub(super) fn now() -> UnixMillis {
 }
 
 /// For clap: a height, from 1; "nothing signed yet" has a flag of its own.
-fn height(text: &str) -> Result<Height, String> {
+pub(super) fn height(text: &str) -> Result<Height, String> {
     match text.parse::<i64>().map(Height::new) {
         Ok(Ok(height)) if height.get() > 0 => Ok(height),
         _ => Err("a height is a number from 1; a key that never signed has --never-signed".into()),

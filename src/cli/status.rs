@@ -82,12 +82,53 @@ fn fetch(address: SocketAddr) -> Result<String, String> {
 fn table(status: &Status) -> String {
     let mut out = String::new();
     let ready = if status.ready { "ready".to_owned() } else { status.not_ready.join(" ") };
+    let Status { version, node_id, role, .. } = status;
+    if status.members.is_empty() {
+        put(&mut out, format_args!("cosigner {version}  signs alone  {ready}"));
+    } else {
+        put(&mut out, format_args!("cosigner {version}  member {node_id} ({role})  {ready}"));
+        members(status, &mut out);
+    }
+    for chain in &status.chains {
+        let mark = chain.watermark.map_or_else(
+            || "never signed".to_owned(),
+            |mark| format!("{}/{}/{}", mark.height, mark.round, mark.step),
+        );
+        let ChainStatus { id, backend, threshold, members, counts, .. } = chain;
+        let ceiling = chain.ceiling.map_or_else(String::new, |at| format!("  ceiling {at}"));
+        put(
+            &mut out,
+            format_args!("\n{id}  {backend}, {threshold}-of-{members}  watermark {mark}{ceiling}"),
+        );
+        put(&mut out, format_args!("  address {}  {}", chain.address, chain.valcons));
+        put(
+            &mut out,
+            format_args!(
+                "  signed {}  repeated {}  denied {}  failed {}{}",
+                counts.signed,
+                counts.repeated,
+                counts.denied,
+                counts.failed,
+                chain.nonces_ready.map_or_else(String::new, |it| format!("  nonces ready {it}"))
+            ),
+        );
+        if let Some(fault) = &chain.key_fault {
+            put(&mut out, format_args!("  KEY UNAVAILABLE ({}): {}", fault.cause, fault.text));
+        }
+    }
+    for validator in &status.validators {
+        let ValidatorStatus { chain_id, address, state, .. } = validator;
+        put(&mut out, format_args!("\nvalidator {address}  {chain_id}  {state}"));
+    }
+    out
+}
+
+fn members(status: &Status, out: &mut String) {
     let leader = status.leader_id.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
-    let Status { version, node_id, role, term, .. } = status;
-    put(&mut out, format_args!("cosigner {version}  member {node_id} ({role})  {ready}"));
-    put(&mut out, format_args!("leader {leader}  term {term}\n"));
+    let Status { node_id, term, .. } = status;
+    put(out, format_args!("leader {leader}  term {term}\n"));
     put(
-        &mut out,
+        out,
         format_args!(
             "{:<8}{:<28}{:<12}{:>9}{:>8}",
             "MEMBER", "ADDRESS", "LINK", "RTT ms", "BEHIND"
@@ -102,31 +143,10 @@ fn table(status: &Status) -> String {
         let rtt = member.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.2}"));
         let lag = member.watermark_lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string());
         put(
-            &mut out,
+            out,
             format_args!("{:<8}{:<28}{:<12}{:>9}{:>8}", member.id, member.address, link, rtt, lag),
         );
     }
-    for chain in &status.chains {
-        let mark = chain.watermark.map_or_else(
-            || "never signed".to_owned(),
-            |mark| format!("{}/{}/{}", mark.height, mark.round, mark.step),
-        );
-        let ChainStatus { id, threshold, members, counts, nonces_ready, .. } = chain;
-        put(&mut out, format_args!("\n{id}  {threshold}-of-{members}  watermark {mark}"));
-        put(&mut out, format_args!("  address {}  {}", chain.address, chain.valcons));
-        put(
-            &mut out,
-            format_args!(
-                "  signed {}  repeated {}  denied {}  failed {}  nonces ready {nonces_ready}",
-                counts.signed, counts.repeated, counts.denied, counts.failed
-            ),
-        );
-    }
-    for validator in &status.validators {
-        let ValidatorStatus { chain_id, address, state, .. } = validator;
-        put(&mut out, format_args!("\nvalidator {address}  {chain_id}  {state}"));
-    }
-    out
 }
 
 fn put(out: &mut String, line: std::fmt::Arguments<'_>) {

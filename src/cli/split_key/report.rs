@@ -1,46 +1,32 @@
 //! What the operator reads after a split.
 
-use std::fmt::Write as _;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
-use crate::cli::address::{describe, prefix};
+use crate::cli::new_homes::{
+    Trial, heading, home_of, is_trial, listen_address, member_lines, trial_steps,
+};
 use crate::types::Cluster;
-use crate::validator::Address;
 
 use super::plan::Plan;
 
 /// Key, members, what the threshold means, and what to do now.
 pub(super) fn report(plan: &Plan, cluster: &Cluster) -> String {
-    let mut text = format!(
-        "chain       {}\npublic key  {}\n",
-        plan.chain,
-        BASE64.encode(plan.public_key.as_bytes())
-    );
-    if let Ok(prefix) = prefix("cosmos") {
-        text.push_str(&describe(&plan.public_key, prefix));
-    }
-    // Writing to a String does not fail.
-    let _ = match plan.record.hrs() {
-        Some(hrs) => writeln!(text, "watermark   {hrs}: nothing below is signed, by any cosigner"),
-        None => {
-            writeln!(text, "watermark   never signed: the first signature may be at any height")
-        }
+    let steps = if is_trial(&plan.record, &plan.cosigners) {
+        trial_steps(&Trial {
+            out: &plan.out,
+            cosigners: &plan.cosigners,
+            validators: &plan.validators,
+            prize: "every share",
+            never: "The key file must never be used to sign again, anywhere.",
+        })
+    } else {
+        next_steps(plan)
     };
-    let _ = writeln!(text, "threshold   {}", tolerance(plan));
-    for (member, cosigner) in cluster.members().values().zip(&plan.cosigners) {
-        let _ = writeln!(
-            text,
-            "cosigner {:<2} {}  {}  {}",
-            member.id,
-            Plan::home(&plan.out, cosigner.id).display(),
-            member.address,
-            member.certificate
-        );
-    }
-    text.push_str(&next_steps(plan));
-    text
+    [
+        heading(&plan.chain, &plan.public_key, &plan.record),
+        format!("threshold   {}\n", tolerance(plan)),
+        member_lines(cluster, &plan.out),
+        steps,
+    ]
+    .concat()
 }
 
 fn tolerance(plan: &Plan) -> String {
@@ -67,48 +53,11 @@ fn tolerance(plan: &Plan) -> String {
     format!("{}: {down}; {dishonest}", plan.threshold)
 }
 
-/// What the validator is to be told, and what a person has to fill in.
-fn listen_address(plan: &Plan) -> String {
-    match plan.validators.first() {
-        Some(Address::Unix(path)) => format!("unix://{}", path.display()),
-        Some(Address::Tcp(at)) if plan.is_trial() => format!("tcp://127.0.0.1:{}", at.port()),
-        Some(Address::Tcp(at)) => format!("tcp://0.0.0.0:{}", at.port()),
-        None => "tcp://0.0.0.0:26659".to_owned(),
-    }
-}
-
-/// All on this machine with a fresh key: nothing is copied, no validator runs with it.
-fn trial_steps(plan: &Plan) -> String {
-    let mut text = "\nAll cosigners are on this machine: for trials only, whoever breaks in here has every share.\nNext:\n".to_owned();
-    if plan.validators.is_empty() {
-        text.push_str(
-            "- Add a [[validator]] to the cosigner.toml of each, see the comment there.\n",
-        );
-    }
-    text.push_str("- Start each in a terminal of its own:\n");
-    for cosigner in &plan.cosigners {
-        let home = Plan::home(&plan.out, cosigner.id);
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "    cosigner start --home {}", home.display());
-    }
-    let _ = writeln!(
-        text,
-        "- In the validator's config.toml set  priv_validator_laddr = \"{}\"  and start it.\n\
-         - Look:  cosigner status --home {}\n\
-         The key file must never be used to sign again, anywhere.",
-        listen_address(plan),
-        plan.cosigners.first().map(|it| Plan::home(&plan.out, it.id)).unwrap_or_default().display()
-    );
-    text
-}
-
 fn next_steps(plan: &Plan) -> String {
-    if plan.is_trial() {
-        return trial_steps(plan);
-    }
-    let first = plan.cosigners.first().map_or_else(String::new, |cosigner| {
-        Plan::home(&plan.out, cosigner.id).display().to_string()
-    });
+    let first = plan
+        .cosigners
+        .first()
+        .map_or_else(String::new, |cosigner| home_of(&plan.out, cosigner.id).display().to_string());
     let (out, t) = (plan.out.display(), plan.threshold.t());
     let validators = if plan.validators.is_empty() {
         "\n   Then add a [[validator]] to the cosigner.toml of each, see the comment there."
@@ -119,7 +68,7 @@ fn next_steps(plan: &Plan) -> String {
         Some(_) => "If it has signed since its state file was\n   taken, delete",
         None => "If it has signed anything for this chain\n   by now, delete",
     };
-    let listen = listen_address(plan);
+    let listen = listen_address(&plan.validators, false);
     format!(
         "
 Next:

@@ -1,10 +1,10 @@
 //! `state raise`.
 
-use crate::config::{Home, LoadError, check_state, read_cluster};
+use crate::config::{Home, take_state};
 use crate::types::{ChainId, Height, Hrs, KeyId};
 use crate::watermark::{Fault, FileError, Record, WatermarkFile, peek};
 
-use super::{height, key_of, now};
+use super::{height, key_of, now, refused};
 use crate::cli::CliError;
 use crate::cli::address::chain_id;
 
@@ -67,27 +67,25 @@ fn above(hrs: Hrs) -> i64 {
 }
 
 pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
-    home.check_modes()?;
-    let _lock = home.lock()?;
-    let cluster = read_cluster(&home.cluster_toml())?;
-    let (chain, key) = key_of(&cluster, args.chain_id.as_ref())?;
-    check_state(home, &cluster)?;
-    let before = raise(home, chain, &key, args.height)?;
+    let taken = take_state(home)?;
+    let (chain, key) = key_of(&taken.keys, args.chain_id.as_ref())?;
+    let before = raise(home, chain, &key.id(), args.height)?;
     let height = args.height;
     crate::cli::print(&format!(
         "chain {chain}: this cosigner signs nothing at or below height {height} any more, in any round\n\
          before: {before}\n\
-         It signs again once the chain is above {height}. Raise the other cosigners of this cluster to {height}, too.\n"
+         It signs again once the chain is above {height}.{}\n",
+        super::if_member(
+            &taken,
+            &format!(" Raise the other cosigners of this cluster to {height}, too.")
+        )
     ))
 }
 
 /// Raises or mends; says how the file was before.
 fn raise(home: &Home, chain: &ChainId, key: &KeyId, height: Height) -> Result<String, CliError> {
     let (dir, floor) = (home.watermarks(), Record::floor(height, now()));
-    let refused = |source: FileError| {
-        let (chain, home) = (chain.clone(), home.root().to_owned());
-        CliError::Load(LoadError::Watermark { chain, home, source: Box::new(source) })
-    };
+    let refused = |source: FileError| refused(home, chain, source);
     // The lock keeps everybody else from writing between this look and the write. A look alone
     // changes nothing, so neither does a refusal.
     let fault = match peek(&dir, chain, key) {

@@ -1,0 +1,134 @@
+//! `init`: homes that sign with a whole key, where that is.
+//!
+//! Everything is checked, and the key's backend asked for its public key, before a byte is written.
+
+mod error;
+mod key;
+mod plan;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::backend::{Backends, Source};
+use crate::config::{Bytes32, Home, HostPort, KeySource};
+use crate::types::{ChainId, ClusterKey, PublicKey};
+use crate::validator::Address as ValidatorAddress;
+
+use super::CliError;
+use super::address::chain_id;
+use super::new_homes::{FloorArgs, NewCluster, NewHomesError, write_alone};
+use super::state::now;
+pub(super) use error::InitError;
+use plan::{Place, Plan};
+
+/// Make a home that signs with a whole key: a key file, a PKCS#11 token or AWS KMS
+///
+/// Without --cosigner, one home is made at --home: a node that signs alone. With two or more, a
+/// home for each is made under --out, of a cluster around the one key, which every node must reach:
+/// the key is used only after more than half of the cosigners have agreed, and any of them takes
+/// over when the leader dies.
+///
+/// The key is whole on, or within reach of, every node: who takes over one of them has it. Shares
+/// are safer; `cosigner split-key` makes them from a key file.
+///
+/// The backend is asked for the public key, which is written down; no other key is ever used.
+/// Nothing is ever overwritten.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cosigner init --home /var/lib/cosigner --chain-id cosmoshub-4 \\
+      --backend file --path /var/lib/cosigner/priv_validator_key.json \\
+      --state-file priv_validator_state.json --validator tcp://10.0.0.1:26659
+
+  cosigner init --home /var/lib/cosigner --chain-id cosmoshub-4 \\
+      --backend pkcs11 --module /usr/lib/softhsm/libsofthsm2.so \\
+      --token-label comet --key-label validator --pin-env PIN \\
+      --state-height 21000000 --validator tcp://10.0.0.1:26659
+
+  cosigner init --chain-id cosmoshub-4 \\
+      --backend awskms --key-id alias/validator --region us-east-1 \\
+      --cosigner 10.0.0.11:2222 --cosigner 10.0.0.12:2222 --cosigner 10.0.0.13:2222 \\
+      --state-file priv_validator_state.json --validator tcp://10.0.0.1:26659
+
+A key that another signer has used (tmkms, Horcrux, another cosigner) has signed: --never-signed
+would be wrong then. Stop that signer for good first, and begin either with --state-height and a
+height that the chain has not reached; or, to take over exactly what was signed, with --state-height
+and one less than the height in its state file, and then, before the first start, with:
+cosigner state import. An import that is lower than --state-height is refused. Step by step for each
+program: docs/migrate.md
+
+After --cosigner the homes are under --out, and --home is not used.
+
+There is no --pin: it would stand in the shell's history and in the list of processes.
+Exit codes: 0 done; 1 the key cannot be reached, or the disk refused; 2 bad usage; 3 there is
+something already, or the key is another one.")]
+pub(super) struct Args {
+    /// The chain that the key signs for
+    #[arg(long, value_name = "CHAIN", value_parser = chain_id)]
+    chain_id: ChainId,
+    /// The validator's public key, 32 bytes in base64, as the chain shows it: any other key is
+    /// refused, and the key need not be within reach now
+    #[arg(long, value_name = "BASE64")]
+    public_key: Option<Bytes32>,
+    #[command(flatten)]
+    floor: FloorArgs,
+    /// A validator to dial, tcp://host:port or unix://path; may be repeated
+    #[arg(long = "validator", value_name = "ADDR")]
+    validators: Vec<ValidatorAddress>,
+    /// A cosigner, as the others reach it; once for each, 2 to 15. None: a node alone
+    #[arg(long = "cosigner", value_name = "HOST:PORT")]
+    cosigners: Vec<HostPort>,
+    /// Where the homes of a cluster are written [default: shares]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    // Last: its heading goes on to the end.
+    #[command(flatten)]
+    key: key::KeyArgs,
+}
+
+/// `home` is asked for only if it is needed.
+pub(super) fn run(
+    home: impl FnOnce() -> Result<Home, CliError>,
+    args: &Args,
+) -> Result<(), CliError> {
+    let home = if args.cosigners.is_empty() { Some(home()?) } else { None };
+    let mut backends = Backends::default();
+    let open = |source: &Source, expected: Option<&PublicKey>| backends.open(source, expected);
+    let plan = Plan::check(args, home, now(), open)?;
+    for warning in &plan.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let report = write(&plan).map_err(InitError::Homes)?;
+    super::print(&report)
+}
+
+/// Writes what was planned, and gives the report.
+fn write(plan: &Plan) -> Result<String, NewHomesError> {
+    let Plan { chain, public_key, validators, record, .. } = plan;
+    let source = KeySource::Whole(plan.written.clone());
+    match &plan.place {
+        Place::Alone(home) => {
+            write_alone(home, chain, source, public_key, validators, record)?;
+            Ok(report::alone(plan, home))
+        }
+        Place::Cluster(members) => {
+            let cluster = NewCluster {
+                out: &members.out,
+                cosigners: &members.cosigners,
+                validators,
+                key: ClusterKey {
+                    chain: chain.clone(),
+                    public_key: public_key.clone(),
+                    threshold: None,
+                    generation: 1,
+                    verifying_shares: BTreeMap::new(),
+                },
+                source,
+                shares: &BTreeMap::new(),
+                record,
+            };
+            Ok(report::cluster(plan, members, &cluster.write()?))
+        }
+    }
+}

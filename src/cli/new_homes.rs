@@ -1,0 +1,15 @@
+//! Fresh homes, for `split-key` and `init`: the flags that both take, what both check, and the
+//! writing. All homes are written, or none; what is there is never replaced.
+
+mod error;
+mod flags;
+mod members;
+mod out;
+mod report;
+mod write;
+
+pub use error::NewHomesError;
+pub(super) use flags::{FloorArgs, check_validators};
+pub(super) use members::{Cosigner, check_out, cosigners, home_of, is_trial};
+pub(super) use report::{Trial, heading, listen_address, member_lines, trial_steps};
+pub(super) use write::{NewCluster, check_alone, write_alone};

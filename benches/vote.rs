@@ -1,8 +1,10 @@
-//! How long a vote takes with 2 of 3 cosigners on loopback, beside what it must take on this machine.
+//! How long a vote takes on loopback, beside what it must take on this machine: with 2 of 3 cosigners,
+//! with one whole key in a file alone, and with three cosigners around one such key.
 //!
 //! The floor is measured in the same run, between the votes: one small round trip to another process
-//! and back as the validator's request makes it, one as the cosigner's order to its peer makes it, and
-//! one synchronous write of 4 KiB in the file system of the members' state. A vote cannot take less.
+//! and back as the validator's request makes it, one as the cosigner's order to its peer makes it
+//! (where there are peers), and one synchronous write of 4 KiB in the file system of the members'
+//! state. A vote cannot take less.
 //!
 //! Prints, never judges: a busy machine is no reason to fail a build. `-- --heights N` sets the number
 //! of heights (default 1000).
@@ -112,11 +114,13 @@ impl Floor {
         Self { validator: echo.connect(), peer: echo.connect(), file, writes: 0, _echo: echo }
     }
 
-    fn measure(&mut self) -> Duration {
+    fn measure(&mut self, has_peers: bool) -> Duration {
         let slot_bytes = u64::try_from(SLOT_BYTES).unwrap();
         let start = Instant::now();
         round_trip(&mut self.validator);
-        round_trip(&mut self.peer);
+        if has_peers {
+            round_trip(&mut self.peer);
+        }
         self.writes += 1;
         self.file.write_all_at(&[0x5a; SLOT_BYTES], self.writes % 2 * slot_bytes).unwrap();
         start.elapsed()
@@ -154,14 +158,14 @@ fn row(name: &str, mut durations: Vec<Duration>) -> f64 {
 }
 
 /// Votes and floors in turn, from height `first` on.
-fn measure(asker: &mut Asker, floor: &mut Floor, first: i64, heights: i64) {
+fn measure(asker: &mut Asker, floor: &mut Floor, has_peers: bool, first: i64, heights: i64) {
     let (mut prevotes, mut precommits, mut floors) = (Vec::new(), Vec::new(), Vec::new());
     for height in first..first + WARM_UP + heights {
         let prevote = vote(asker, Kind::Prevote, height);
         let precommit = vote(asker, Kind::Precommit, height);
         // In the middle of the pause: right after the reply the cosigners still work.
         thread::sleep(BETWEEN_HEIGHTS / 2);
-        let least = floor.measure();
+        let least = floor.measure(has_peers);
         thread::sleep(BETWEEN_HEIGHTS / 2);
         if height >= first + WARM_UP {
             prevotes.push(prevote);
@@ -195,10 +199,17 @@ fn main() {
         .position(|argument| argument == "--heights")
         .map_or(1000, |at| arguments[at + 1].parse().expect("--heights takes a number"));
 
+    measure_cluster("2-of-3 shares", Shape::new(2, 3), heights);
+    measure_cluster("3 cosigners around one key file", Shape::file(3), heights);
+    measure_alone(heights);
+}
+
+fn measure_cluster(name: &str, shape: Shape, heights: i64) {
     let mut askers: Vec<Asker> = (0..3).map(|_| Asker::listen()).collect();
-    let shape = askers.iter().enumerate().fold(Shape::new(2, 3), |shape, (index, asker)| {
-        shape.validator(index + 1, asker.address())
-    });
+    let shape = askers
+        .iter()
+        .enumerate()
+        .fold(shape, |shape, (index, asker)| shape.validator(index + 1, asker.address()));
     let mut cluster = Cluster::new(shape);
     let start = Instant::now();
     cluster.start_all();
@@ -210,14 +221,26 @@ fn main() {
     let follower = cluster.ids().into_iter().find(|id| *id != leader).unwrap();
     let mut floor = Floor::new(cluster.directory());
 
-    println!("2-of-3 on loopback, {heights} heights, validator at the leader:");
-    measure(&mut askers[leader - 1], &mut floor, 1, heights);
+    println!("{name} on loopback, {heights} heights, validator at the leader:");
+    measure(&mut askers[leader - 1], &mut floor, true, 1, heights);
     println!("validator at a follower, which forwards:");
-    measure(&mut askers[follower - 1], &mut floor, 1 + WARM_UP + heights, heights);
+    measure(&mut askers[follower - 1], &mut floor, true, 1 + WARM_UP + heights, heights);
     let mebibytes = |id| format!("{:.1}", cluster.resident_kib(id) as f64 / 1024.0);
     let memory: Vec<String> = cluster.ids().into_iter().map(mebibytes).collect();
     println!("resident memory of each member: {} MiB", memory.join(", "));
     println!("start to ready: {:.0} ms for the cluster", milliseconds(started));
     let restarted = start_to_ready(&mut cluster, follower);
     println!("start to ready: {:.0} ms for a member that comes back", milliseconds(restarted));
+}
+
+fn measure_alone(heights: i64) {
+    let mut asker = Asker::listen();
+    let mut cluster = Cluster::new(Shape::file(1).validator(1, asker.address()));
+    cluster.start_all();
+    asker.verify_with(cluster.public_key());
+    let mut floor = Floor::new(cluster.directory());
+    println!("a key file alone on loopback, {heights} heights:");
+    measure(&mut asker, &mut floor, false, 1, heights);
+    println!("resident memory: {:.1} MiB", cluster.resident_kib(1) as f64 / 1024.0);
+    println!("start to ready: {:.0} ms", milliseconds(start_to_ready(&mut cluster, 1)));
 }

@@ -24,7 +24,7 @@ struct Room {
     uses: &'static [&'static str],
 }
 
-const ROOMS: [Room; 14] = [
+const ROOMS: [Room; 15] = [
     Room {
         name: "types",
         holds: "chain id, height, round, step and their order, members, threshold (2t ≤ n cannot be made), incarnation",
@@ -42,7 +42,7 @@ const ROOMS: [Room; 14] = [
     },
     Room {
         name: "watermark",
-        holds: "the double-sign rule, pure; the two-slot file; reading CometBFT's state file",
+        holds: "the double-sign rule, pure; the two-slot file; state files of other programs, in and out",
         uses: &["types", "privval"],
     },
     Room { name: "store", holds: "sled, and writes that are durable when they return", uses: &[] },
@@ -62,9 +62,14 @@ const ROOMS: [Room; 14] = [
         uses: &["types", "privval", "frost", "watermark"],
     },
     Room {
+        name: "backend",
+        holds: "whole keys: file, PKCS#11, AWS KMS; grants, and the receipt that a complete set of them makes",
+        uses: &["types", "privval", "watermark", "peer"],
+    },
+    Room {
         name: "signing",
-        holds: "coordinator, participant, shares that wait for their write, nonce pools; no I/O",
-        uses: &["types", "privval", "frost", "watermark", "raft", "peer"],
+        holds: "coordinator, participant, shares and grants that wait for their write, nonce pools; no I/O",
+        uses: &["types", "privval", "frost", "watermark", "raft", "peer", "backend"],
     },
     Room {
         name: "validator",
@@ -75,7 +80,7 @@ const ROOMS: [Room; 14] = [
     Room {
         name: "config",
         holds: "cosigner.toml, cluster.toml, a home and its lock; opening all of it",
-        uses: &["types", "watermark", "store", "keystore", "peer", "validator"],
+        uses: &["types", "watermark", "store", "keystore", "peer", "backend", "validator"],
     },
     Room {
         name: "node",
@@ -88,6 +93,7 @@ const ROOMS: [Room; 14] = [
             "store",
             "raft",
             "peer",
+            "backend",
             "signing",
             "validator",
             "ops",
@@ -106,6 +112,7 @@ const ROOMS: [Room; 14] = [
             "keystore",
             "raft",
             "peer",
+            "backend",
             "validator",
             "ops",
             "config",

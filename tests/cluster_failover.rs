@@ -98,12 +98,13 @@ fn fail_over(
     longest
 }
 
-fn fail_over_often(fate: Fate, limit: Duration) {
+fn fail_over_often(shape: Shape, fate: Fate, limit: Duration) {
     let mut rng = Rng::from_environment();
     let mut askers: Vec<Asker> = (0..3).map(|_| Asker::listen()).collect();
-    let shape = askers.iter().enumerate().fold(Shape::new(2, 3), |shape, (index, asker)| {
-        shape.validator(index + 1, asker.address())
-    });
+    let shape = askers
+        .iter()
+        .enumerate()
+        .fold(shape, |shape, (index, asker)| shape.validator(index + 1, asker.address()));
     let mut cluster = Cluster::new(shape);
     cluster.start_all();
     for asker in &mut askers {
@@ -125,11 +126,23 @@ fn fail_over_often(fate: Fate, limit: Duration) {
 #[test]
 #[ignore = "measures time, so it needs the release binary; scripts/test runs it"]
 fn followers_sign_again_half_a_second_after_the_leader_died() {
-    fail_over_often(Fate::Dies, LONGEST_WHEN_DEAD);
+    fail_over_often(Shape::new(2, 3), Fate::Dies, LONGEST_WHEN_DEAD);
 }
 
 #[test]
 #[ignore = "measures time, so it needs the release binary; scripts/test runs it"]
 fn followers_sign_again_soon_after_the_leader_hangs() {
-    fail_over_often(Fate::Hangs, LONGEST_WHEN_HUNG);
+    fail_over_often(Shape::new(2, 3), Fate::Hangs, LONGEST_WHEN_HUNG);
+}
+
+#[test]
+#[ignore = "measures time, so it needs the release binary; scripts/test runs it"]
+fn around_a_whole_key_followers_sign_again_half_a_second_after_the_leader_died() {
+    fail_over_often(Shape::file(3), Fate::Dies, LONGEST_WHEN_DEAD);
+}
+
+#[test]
+#[ignore = "measures time, so it needs the release binary; scripts/test runs it"]
+fn around_a_whole_key_followers_sign_again_soon_after_the_leader_hangs() {
+    fail_over_often(Shape::file(3), Fate::Hangs, LONGEST_WHEN_HUNG);
 }

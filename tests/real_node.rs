@@ -9,41 +9,13 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::cluster::{Cluster, Shape};
-use support::comet::{Comet, Signer, version};
+use support::comet::{Comet, Signer};
 use support::ports;
+use support::story::{Story, check_every_commit, kill_and_restart, wait_holder};
 
 /// A step of the story may take this long on a busy machine; what it should take is measured
 /// elsewhere.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What happened to the connection between node and cluster.
-#[derive(Default)]
-struct Story {
-    /// How often the member that held the connection was killed.
-    holders_killed: usize,
-}
-
-/// Kills a member, sees the chain go on without it, and has it back.
-fn kill_and_restart(cluster: &mut Cluster, node: &mut Comet, id: usize, story: &mut Story) {
-    if cluster.holder() == Some(id) {
-        story.holders_killed += 1;
-    }
-    cluster.kill(id);
-    node.wait_blocks(10, PATIENCE);
-    cluster.start(id);
-    cluster.wait_ready(id);
-    cluster.wait_leader();
-    node.wait_blocks(5, PATIENCE);
-}
-
-/// The member that holds the connection; waits while it is being picked up by another one.
-fn wait_holder(cluster: &Cluster) -> usize {
-    support::wait::some(
-        PATIENCE,
-        || "a member that holds the connection".into(),
-        || cluster.holder(),
-    )
-}
 
 /// A member that neither leads nor holds the connection hangs for ten seconds.
 fn hang_a_bystander(cluster: &mut Cluster, node: &mut Comet) {
@@ -56,27 +28,6 @@ fn hang_a_bystander(cluster: &mut Cluster, node: &mut Comet) {
     }
     cluster.cont(bystander);
     cluster.wait_ready(bystander);
-}
-
-/// Every block was committed with our signature, in round 0 but for those that saw the connection die.
-fn check_every_commit(node: &Comet, story: &Story) {
-    let commits = node.commits(node.height() - 1);
-    let unsigned: Vec<_> = commits.iter().filter(|commit| commit.flag != 2).collect();
-    assert!(unsigned.is_empty(), "commits without our signature: {unsigned:?}");
-    let late: Vec<_> = commits.iter().filter(|commit| commit.round != 0).collect();
-    assert!(
-        late.len() <= story.holders_killed,
-        "{} commits after round 0, but the connection died only {} times: {late:?}",
-        late.len(),
-        story.holders_killed,
-    );
-    println!(
-        "{}: {} blocks, {} after round 0, connection holder killed {} times",
-        version(),
-        commits.len(),
-        late.len(),
-        story.holders_killed,
-    );
 }
 
 fn makes_blocks_while_members_die(vote_extensions: bool, address: Option<String>) {

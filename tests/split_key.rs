@@ -18,18 +18,7 @@ use cosigner::types::ChainId;
 #[path = "support/ceremony.rs"]
 mod ceremony;
 
-use ceremony::{ADDRESS, CHAIN, Ceremony, VALCONS, cosigner, key_file, run};
-
-fn modes(path: &Path, found: &mut Vec<(PathBuf, bool, u32)>) {
-    let metadata = fs::metadata(path).unwrap();
-    let mode = metadata.permissions().mode() & 0o7777;
-    found.push((path.to_owned(), metadata.is_dir(), mode));
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path).unwrap() {
-            modes(&entry.unwrap().path(), found);
-        }
-    }
-}
+use ceremony::{ADDRESS, CHAIN, Ceremony, VALCONS, cosigner, key_file, modes, run};
 
 #[test]
 fn writes_homes_that_are_fit_to_start_as_they_are() {
@@ -59,8 +48,7 @@ fn everything_it_writes_is_for_its_owner_alone() {
     let ceremony = Ceremony::new();
     ceremony.split().done();
     ceremony.check(1).done();
-    let mut found = Vec::new();
-    modes(&ceremony.root.path().join("out"), &mut found);
+    let found = modes(&ceremony.root.path().join("out"));
     assert!(found.len() > 30, "{found:?}");
     for (path, directory, mode) in found {
         let expected = if directory { 0o700 } else { 0o600 };
@@ -72,8 +60,7 @@ fn everything_it_writes_is_for_its_owner_alone() {
 fn no_file_but_the_keys_holds_a_share_and_none_holds_the_key() {
     let ceremony = Ceremony::new();
     ceremony.split().done();
-    let mut found = Vec::new();
-    modes(&ceremony.root.path().join("out"), &mut found);
+    let found = modes(&ceremony.root.path().join("out"));
     let files: Vec<(PathBuf, Vec<u8>)> = found
         .into_iter()
         .filter(|(_, directory, _)| !directory)
@@ -364,8 +351,10 @@ fn refuses_bad_configuration_with_file_and_line() {
     ceremony.split().done();
     ceremony.edit(1, "cosigner.toml", "listen = ", "listn = ");
     ceremony.check(1).refused(2, &["cosigner.toml:4: ", "did you mean `listen`?"]);
-    ceremony.edit(2, "cosigner.toml", "\"threshold\"", "\"pkcs11\"");
-    ceremony.check(2).refused(2, &["cosigner.toml:", "pkcs11", "not in this version"]);
+    ceremony.edit(2, "cosigner.toml", "\"threshold\"", "\"vault\"");
+    ceremony.check(2).refused(2, &["cosigner.toml:", "vault", "file, pkcs11 and awskms"]);
+    ceremony.edit(2, "cosigner.toml", "\"vault\"", "\"file\", path = \"key.json\"");
+    ceremony.check(2).refused(2, &["cosigner.toml", "split into shares", "\"threshold\""]);
     ceremony.edit(3, "cosigner.toml", "id = 3", "id = 4");
     ceremony.check(3).refused(2, &["id = 4", "members 1 to 3"]);
     let nowhere = ceremony.path("nowhere");
@@ -384,6 +373,7 @@ fn a_taken_port_is_found_before_the_start() {
 fn every_command_teaches_with_an_example() {
     for command in [
         vec!["split-key"],
+        vec!["init"],
         vec!["start"],
         vec!["status"],
         vec!["state", "show"],

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -64,11 +64,16 @@ impl Ended {
 }
 
 pub(crate) fn cosigner(args: &[&str]) -> Ended {
+    cosigner_told("", args)
+}
+
+/// With this on its standard input.
+pub(crate) fn cosigner_told(input: &str, args: &[&str]) -> Ended {
     let mut command = Command::cargo_bin("cosigner").unwrap();
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COSIGNER_")) {
         command.env_remove(name);
     }
-    command.args(args).timeout(PATIENCE).output().unwrap().into()
+    command.args(args).write_stdin(input).timeout(PATIENCE).output().unwrap().into()
 }
 
 /// The key of the seed 00..1f, as CometBFT writes it.
@@ -130,10 +135,7 @@ impl Ceremony {
 
     /// A split with one flag's value replaced.
     pub(crate) fn split_with(&self, flag: &str, value: &str) -> Ended {
-        let mut args = self.args();
-        let at = args.iter().position(|arg| arg == flag).unwrap();
-        args[at + 1] = value.to_owned();
-        run(&args)
+        run(&with(self.args(), flag, value))
     }
 
     pub(crate) fn home(&self, id: usize) -> PathBuf {
@@ -169,14 +171,63 @@ impl Ceremony {
         files.next().unwrap().unwrap().path()
     }
 
+    /// The flags of an `init` that works: with a key file, and so many cosigners.
+    pub(crate) fn init_args(&self, cosigners: usize) -> Vec<String> {
+        let mut args: Vec<String> =
+            ["init", "--chain-id", CHAIN, "--backend", "file"].map(str::to_owned).to_vec();
+        for (flag, name) in [("--path", "key.json"), ("--state-file", "state.json")] {
+            args.extend([flag.to_owned(), self.path(name)]);
+        }
+        let to = if cosigners == 0 { ["--home", "home"] } else { ["--out", "out"] };
+        args.extend([to[0].to_owned(), self.path(to[1])]);
+        for index in 0..cosigners {
+            args.extend(["--cosigner".to_owned(), self.address(index)]);
+        }
+        args.extend(["--validator".to_owned(), "tcp://127.0.0.1:26659".to_owned()]);
+        args
+    }
+
     #[track_caller]
     pub(crate) fn nothing_written(&self) {
         let names: BTreeSet<String> = fs::read_dir(self.root.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert!(!names.contains("out"), "{names:?}");
+        assert!(!names.contains("out") && !names.contains("home"), "{names:?}");
     }
+}
+
+/// The same flags with one's value replaced.
+pub(crate) fn with(mut args: Vec<String>, flag: &str, value: &str) -> Vec<String> {
+    let at = args.iter().position(|arg| arg == flag).unwrap();
+    args[at + 1] = value.to_owned();
+    args
+}
+
+/// The same flags without one and its value.
+pub(crate) fn without(mut args: Vec<String>, flag: &str) -> Vec<String> {
+    let at = args.iter().position(|arg| arg == flag).unwrap();
+    args.drain(at..at + 2);
+    args
+}
+
+/// The same flags and more.
+pub(crate) fn and(mut args: Vec<String>, more: &[&str]) -> Vec<String> {
+    args.extend(more.iter().map(|&arg| arg.to_owned()));
+    args
+}
+
+/// Mode of a path and of all inside: the path, whether it is a directory, permission bits.
+pub(crate) fn modes(path: &Path) -> Vec<(PathBuf, bool, u32)> {
+    let metadata = fs::metadata(path).unwrap();
+    let mode = metadata.permissions().mode() & 0o7777;
+    let mut found = vec![(path.to_owned(), metadata.is_dir(), mode)];
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            found.extend(modes(&entry.unwrap().path()));
+        }
+    }
+    found
 }
 
 pub(crate) fn run(args: &[String]) -> Ended {

@@ -1,6 +1,5 @@
 //! A cluster of real `cosigner` processes on loopback, as `split-key` and `start` make it.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +12,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{Process, tail};
+use super::shape::{configure, make_homes};
 use super::{http, key, ports, wait};
+
+pub use super::shape::{Backend, Mode, Shape};
 
 /// The chain that every test cluster signs for.
 pub const CHAIN: &str = "cosigner-test-1";
@@ -21,68 +23,6 @@ pub const CHAIN: &str = "cosigner-test-1";
 /// How long a cluster may take to elect somebody. The machine may be busy with other work; what an
 /// election should take is measured by `cluster_failover`, not here.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What a cluster shall look like.
-pub struct Shape {
-    /// t.
-    pub threshold: usize,
-    /// n.
-    pub members: usize,
-    /// The consensus key; a fresh one if absent.
-    pub key_file: Option<PathBuf>,
-    /// Which validator address each member dials. Members that are not named dial nobody.
-    pub validators: BTreeMap<usize, Vec<String>>,
-    /// `give_up_after` of the chain, the default if absent.
-    pub give_up_after: Option<&'static str>,
-    /// `--log-level`.
-    pub log_level: &'static str,
-}
-
-impl Shape {
-    /// t of n, without validators.
-    pub fn new(threshold: usize, members: usize) -> Self {
-        Self {
-            threshold,
-            members,
-            key_file: None,
-            validators: BTreeMap::new(),
-            give_up_after: None,
-            log_level: "info",
-        }
-    }
-
-    /// Member `id` dials `address`.
-    pub fn validator(mut self, id: usize, address: impl Into<String>) -> Self {
-        self.validators.entry(id).or_default().push(address.into());
-        self
-    }
-
-    /// Every member dials `address`.
-    pub fn validator_of_all(mut self, address: &str) -> Self {
-        for id in 1..=self.members {
-            self = self.validator(id, address);
-        }
-        self
-    }
-
-    /// Shards this key instead of a throwaway one.
-    pub fn key_file(mut self, path: PathBuf) -> Self {
-        self.key_file = Some(path);
-        self
-    }
-
-    /// `--log-level`.
-    pub fn log_level(mut self, level: &'static str) -> Self {
-        self.log_level = level;
-        self
-    }
-
-    /// The chain's `give_up_after`.
-    pub fn give_up_after(mut self, value: &'static str) -> Self {
-        self.give_up_after = Some(value);
-        self
-    }
-}
 
 struct Member {
     home: PathBuf,
@@ -97,6 +37,8 @@ pub struct Cluster {
     /// Before the directories, so that all processes are gone when their files are removed.
     members: Vec<Member>,
     public_key: [u8; 32],
+    quorum: usize,
+    environment: Vec<(String, String)>,
     log_level: &'static str,
     directory: Option<TempDir>,
 }
@@ -108,11 +50,12 @@ pub fn binary() -> PathBuf {
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_cosigner")), PathBuf::from)
 }
 
-/// A `cosigner` command that sees nothing of the caller's environment meant for another cosigner.
+/// A `cosigner` command that sees nothing of the caller's environment meant for another cosigner, or
+/// for AWS.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("COSIGNER_") {
+        if ["COSIGNER_", "AWS_"].iter().any(|of| name.to_string_lossy().starts_with(of)) {
             command.env_remove(name);
         }
     }
@@ -125,7 +68,7 @@ impl Cluster {
         Self::new(Shape::new(threshold, members))
     }
 
-    /// Shards the key and gives every home its own ports.
+    /// Makes the homes, by `split-key` or `init`, and gives every one its own ports.
     pub fn new(shape: Shape) -> Self {
         let directory = tempfile::Builder::new().prefix("cosigner-test.").tempdir().unwrap();
         let key_file = shape.key_file.clone().unwrap_or_else(|| {
@@ -134,21 +77,7 @@ impl Cluster {
             path
         });
         let out = directory.path().join("shares");
-        let mut split = command();
-        split.arg("split-key").arg("--key-file").arg(&key_file).args(["--chain-id", CHAIN]);
-        split.args(["--threshold", &shape.threshold.to_string(), "--never-signed"]);
-        for _ in 0..shape.members {
-            split.args(["--cosigner", &format!("127.0.0.1:{}", ports::free())]);
-        }
-        split.arg("--out").arg(&out);
-        let done = split.output().unwrap();
-        assert!(
-            done.status.success(),
-            "split-key: {}\n{}{}",
-            done.status,
-            String::from_utf8_lossy(&done.stdout),
-            String::from_utf8_lossy(&done.stderr),
-        );
+        make_homes(&shape, &key_file, &out);
         let members = (1..=shape.members)
             .map(|id| {
                 let home = out.join(format!("cosigner-{id}"));
@@ -158,12 +87,31 @@ impl Cluster {
                 Member { home, log, ops, process: None, stopped: false }
             })
             .collect();
+        let (quorum, public_key, environment) = match shape.mode {
+            Mode::Threshold(threshold) => (threshold, key::public_of(&key_file), Vec::new()),
+            Mode::File => (shape.members / 2 + 1, key::public_of(&key_file), Vec::new()),
+            Mode::Backend(backend) => {
+                (shape.members / 2 + 1, backend.public_key, backend.environment)
+            }
+        };
         Self {
             members,
-            public_key: key::public_of(&key_file),
+            public_key,
+            quorum,
+            environment,
             log_level: shape.log_level,
             directory: Some(directory),
         }
+    }
+
+    /// Members that a signature needs.
+    pub fn quorum(&self) -> usize {
+        self.quorum
+    }
+
+    /// `GET` of any path at a member's `[ops] listen`.
+    pub fn get(&self, id: usize, path: &str) -> Option<http::Answer> {
+        http::get(self.member(id).ops, path).ok()
     }
 
     /// The validator's public key.
@@ -174,6 +122,11 @@ impl Cluster {
     /// The directory that holds everything; on the disk where the members keep their state.
     pub fn directory(&self) -> &Path {
         self.directory.as_ref().unwrap().path()
+    }
+
+    /// The home of a member.
+    pub fn home(&self, id: usize) -> &Path {
+        &self.member(id).home
     }
 
     /// All members, from 1 to n.
@@ -208,6 +161,7 @@ impl Cluster {
         let mut start = command();
         start.arg("start").arg("--home").arg(&member.home);
         start.args(["--log-format", "json", "--log-level", self.log_level]);
+        start.envs(self.environment.iter().cloned());
         let process = Process::start(start, &member.log);
         self.members[id - 1].process = Some(process);
     }
@@ -362,33 +316,4 @@ impl Drop for Cluster {
             println!("--- kept for inspection: {}", directory.keep().display());
         }
     }
-}
-
-/// Loopback ports, validators and `give_up_after` for one home.
-fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) {
-    let path = home.join("cosigner.toml");
-    let mut config: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
-    let ops = toml::toml! { listen = (ops.to_string()) };
-    config.insert("ops".into(), ops.into());
-    if let Some(give_up_after) = shape.give_up_after {
-        for chain in config["chain"].as_array_mut().unwrap() {
-            let chain = chain.as_table_mut().unwrap();
-            chain.insert("give_up_after".into(), give_up_after.into());
-        }
-    }
-    let validators: Vec<toml::Value> = shape
-        .validators
-        .get(&id)
-        .into_iter()
-        .flatten()
-        .map(|address| {
-            let mut entry = toml::Table::new();
-            entry.insert("chain_id".into(), CHAIN.into());
-            entry.insert("address".into(), address.clone().into());
-            entry.into()
-        })
-        .collect();
-    config.insert("validator".into(), validators.into());
-    // Written in place: the mode stays.
-    fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
 }

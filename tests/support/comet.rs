@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::cluster::CHAIN;
@@ -84,6 +87,48 @@ impl Comet {
         fs::rename(self.home().join("config/priv_validator_key.json"), &taken).unwrap();
         fs::remove_file(self.home().join("data/priv_validator_state.json")).unwrap();
         taken
+    }
+
+    /// Makes this key the chain's only validator, instead of the node's own.
+    pub fn set_validator(&self, public_key: [u8; 32]) {
+        let path = self.home().join("config/genesis.json");
+        let mut genesis: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let validator = &mut genesis["validators"][0];
+        validator["pub_key"]["value"] = json!(STANDARD.encode(public_key));
+        validator["address"] = json!(hex::encode_upper(&Sha256::digest(public_key)[..20]));
+        fs::write(&path, serde_json::to_vec_pretty(&genesis).unwrap()).unwrap();
+        fs::remove_file(self.home().join("config/priv_validator_key.json")).unwrap();
+        fs::remove_file(self.home().join("data/priv_validator_state.json")).unwrap();
+    }
+
+    /// The node's own signer's last state, as its file says.
+    pub fn state_file(&self) -> PathBuf {
+        self.home().join("data/priv_validator_state.json")
+    }
+
+    /// Where the node's own key is while it has one.
+    pub fn key_file(&self) -> PathBuf {
+        self.home().join("config/priv_validator_key.json")
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) {
+        self.process.as_mut().unwrap().terminate();
+        self.process = None;
+    }
+
+    /// Waits until the node has found no remote signer for 3 s: it has long written down by then what
+    /// the last one signed.
+    pub fn wait_signer_missing(&self) {
+        let gone =
+            || fs::read_to_string(self.log()).unwrap().contains("Error accepting connection");
+        wait::until(PATIENCE, || "the node to miss its signer".into(), gone);
+    }
+
+    /// `kill -9`. A node that waits for a signer takes minutes to end otherwise.
+    pub fn kill(&mut self) {
+        self.process.as_mut().unwrap().kill();
+        self.process = None;
     }
 
     /// Where `priv_validator_laddr` can be a unix socket.

@@ -1,0 +1,196 @@
+//! What a cluster shall look like, and the homes that make it so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::cluster::{CHAIN, command};
+use super::ports;
+
+/// How a cluster signs.
+pub enum Mode {
+    /// So many shares of a key that `split-key` has split.
+    Threshold(usize),
+    /// With one whole key in a file, as `init --backend file` makes it; alone if there is one member.
+    File,
+    /// With one whole key behind another backend.
+    Backend(Backend),
+}
+
+/// A whole key that is not in a file.
+pub struct Backend {
+    /// `--backend` and the backend's flags.
+    pub flags: Vec<String>,
+    /// What `init` and `start` find in their environment.
+    pub environment: Vec<(String, String)>,
+    /// The consensus key.
+    pub public_key: [u8; 32],
+}
+
+/// What a cluster shall look like.
+pub struct Shape {
+    /// How it signs.
+    pub mode: Mode,
+    /// n.
+    pub members: usize,
+    /// The consensus key; a fresh one if absent.
+    pub key_file: Option<PathBuf>,
+    /// Which validator address each member dials. Members that are not named dial nobody.
+    pub validators: BTreeMap<usize, Vec<String>>,
+    /// Which `endpoint` of the backend each member uses, if not the one that `init` was given.
+    pub endpoints: BTreeMap<usize, String>,
+    /// `give_up_after` of the chain, the default if absent.
+    pub give_up_after: Option<&'static str>,
+    /// `--log-level`.
+    pub log_level: &'static str,
+    /// Where the watermarks begin: the flags of `split-key` and `init` for that.
+    pub begin: Vec<String>,
+}
+
+impl Shape {
+    /// t of n, without validators.
+    pub fn new(threshold: usize, members: usize) -> Self {
+        Self::of(Mode::Threshold(threshold), members)
+    }
+
+    /// So many members around one whole key in a file; 1 is a node alone.
+    pub fn file(members: usize) -> Self {
+        Self::of(Mode::File, members)
+    }
+
+    /// A node alone with this backend.
+    pub fn alone(backend: Backend) -> Self {
+        Self::around(backend, 1)
+    }
+
+    /// So many members around the one key of this backend.
+    pub fn around(backend: Backend, members: usize) -> Self {
+        Self::of(Mode::Backend(backend), members)
+    }
+
+    fn of(mode: Mode, members: usize) -> Self {
+        Self {
+            mode,
+            members,
+            key_file: None,
+            validators: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            give_up_after: None,
+            log_level: "info",
+            begin: vec!["--never-signed".into()],
+        }
+    }
+
+    /// Begins elsewhere than with `--never-signed`.
+    pub fn begin(mut self, flag: &str, value: impl ToString) -> Self {
+        self.begin = vec![flag.into(), value.to_string()];
+        self
+    }
+
+    /// Member `id` dials `address`.
+    pub fn validator(mut self, id: usize, address: impl Into<String>) -> Self {
+        self.validators.entry(id).or_default().push(address.into());
+        self
+    }
+
+    /// Every member dials `address`.
+    pub fn validator_of_all(mut self, address: &str) -> Self {
+        for id in 1..=self.members {
+            self = self.validator(id, address);
+        }
+        self
+    }
+
+    /// Member `id` reaches the key through `endpoint`.
+    pub fn endpoint(mut self, id: usize, endpoint: String) -> Self {
+        self.endpoints.insert(id, endpoint);
+        self
+    }
+
+    /// Shards this key instead of a throwaway one.
+    pub fn key_file(mut self, path: PathBuf) -> Self {
+        self.key_file = Some(path);
+        self
+    }
+
+    /// `--log-level`.
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = level;
+        self
+    }
+
+    /// The chain's `give_up_after`.
+    pub fn give_up_after(mut self, value: &'static str) -> Self {
+        self.give_up_after = Some(value);
+        self
+    }
+}
+
+/// Writes the homes `out/cosigner-1` … as an operator would.
+pub(super) fn make_homes(shape: &Shape, key_file: &Path, out: &Path) {
+    let mut make = command();
+    match &shape.mode {
+        Mode::Threshold(threshold) => {
+            make.arg("split-key").arg("--key-file").arg(key_file);
+            make.args(["--threshold", &threshold.to_string()]);
+        }
+        Mode::File => {
+            make.args(["init", "--backend", "file", "--path"]).arg(key_file);
+        }
+        Mode::Backend(backend) => {
+            make.arg("init").args(&backend.flags).envs(backend.environment.iter().cloned());
+        }
+    }
+    make.args(["--chain-id", CHAIN]).args(&shape.begin);
+    if shape.members == 1 {
+        fs::create_dir(out).unwrap();
+        make.arg("--home").arg(out.join("cosigner-1"));
+    } else {
+        for _ in 0..shape.members {
+            make.args(["--cosigner", &format!("127.0.0.1:{}", ports::free())]);
+        }
+        make.arg("--out").arg(out);
+    }
+    let done = make.output().unwrap();
+    assert!(
+        done.status.success(),
+        "{make:?}: {}\n{}{}",
+        done.status,
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+}
+
+/// Loopback ports, validators, `endpoint` and `give_up_after` for one home.
+pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) {
+    let path = home.join("cosigner.toml");
+    let mut config: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
+    let ops = toml::toml! { listen = (ops.to_string()) };
+    config.insert("ops".into(), ops.into());
+    for chain in config["chain"].as_array_mut().unwrap() {
+        let chain = chain.as_table_mut().unwrap();
+        if let Some(give_up_after) = shape.give_up_after {
+            chain.insert("give_up_after".into(), give_up_after.into());
+        }
+        if let Some(endpoint) = shape.endpoints.get(&id) {
+            let key = chain["key"].as_table_mut().unwrap();
+            key.insert("endpoint".into(), endpoint.clone().into());
+        }
+    }
+    let validators: Vec<toml::Value> = shape
+        .validators
+        .get(&id)
+        .into_iter()
+        .flatten()
+        .map(|address| {
+            let mut entry = toml::Table::new();
+            entry.insert("chain_id".into(), CHAIN.into());
+            entry.insert("address".into(), address.clone().into());
+            entry.into()
+        })
+        .collect();
+    config.insert("validator".into(), validators.into());
+    // Written in place: the mode stays.
+    fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+}

@@ -114,7 +114,10 @@ impl RaftChannels {
         match tokio::time::timeout(deadline, client.raft(request)).await {
             Ok(Ok(reply)) => Ok(reply.into_inner().payload),
             Ok(Err(status)) => Err(match status.code() {
-                Code::DeadlineExceeded => RaftCallError::Deadline { to, deadline },
+                // tonic's own timer runs beside the one here, and calls its end a cancellation.
+                Code::DeadlineExceeded | Code::Cancelled => {
+                    RaftCallError::Deadline { to, deadline }
+                }
                 Code::FailedPrecondition | Code::OutOfRange | Code::ResourceExhausted => {
                     RaftCallError::Refused { to, reason: describe(&status) }
                 }

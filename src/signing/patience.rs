@@ -11,16 +11,18 @@ const GIVEN_UP_DEADLINE: Duration = Duration::from_millis(100);
 /// A failed request is answered "ask again" until failure has lasted `give_up_after`; then with an
 /// error, until one request succeeds. `None` never gives up: for the only validator of a chain, which
 /// a single refused vote stops.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Patience {
     give_up_after: Option<Duration>,
     failing_since: Option<Instant>,
     worked_at: Option<Instant>,
+    /// Why the last request failed, for those that are answered before they have failed themselves.
+    why: String,
 }
 
 impl Patience {
     pub(super) const fn new(give_up_after: Option<Duration>) -> Self {
-        Self { give_up_after, failing_since: None, worked_at: None }
+        Self { give_up_after, failing_since: None, worked_at: None, why: String::new() }
     }
 
     /// A request succeeded or was denied by the rule: the cluster works.
@@ -38,6 +40,16 @@ impl Patience {
             *since = (*since).min(self.worked_at.map_or(lost, |worked| worked.max(lost)));
         }
         self.has_given_up(now)
+    }
+
+    /// Keeps why a request failed.
+    pub(super) fn note(&mut self, why: &str) {
+        why.clone_into(&mut self.why);
+    }
+
+    /// Why the last request that failed did.
+    pub(super) fn why(&self) -> &str {
+        &self.why
     }
 
     /// Whether failure has lasted too long already.

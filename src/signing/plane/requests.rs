@@ -13,6 +13,7 @@ use crate::raft::Settled;
 use crate::signing::attempt::{Account, Ask};
 use crate::signing::coordinator::{ATTEMPT, Origin, Present};
 use crate::signing::key::ChainKey;
+use crate::signing::patience::Patience;
 use crate::signing::route::{Route, route};
 use crate::signing::verified::{Verified, check_bytes};
 use crate::types::{ChainId, MemberId};
@@ -279,6 +280,7 @@ impl<R: TryCryptoRng> Plane<R> {
         };
         let verdict = match (verdict, patience) {
             (Verdict::NotNow(why), Some(patience)) => {
+                patience.note(&why);
                 match patience.failed(self.leader_lost, self.now) {
                     true => Verdict::GivenUp(why),
                     false => Verdict::NotNow(why),
@@ -320,7 +322,8 @@ impl<R: TryCryptoRng> Plane<R> {
         pending.answered = true;
         let account = pending.account();
         let coordinator = pending.forwarded.map_or(self.me, |sent| sent.to);
-        let verdict = Verdict::GivenUp("this chain fails, and still does".to_owned());
+        let why = self.patience.get(&pending.chain).map_or("", Patience::why);
+        let verdict = Verdict::GivenUp(format!("this chain still fails; the last time: {why}"));
         self.effects.push(Effect::Reply(Reply { ticket, verdict, account, coordinator }));
     }
 }

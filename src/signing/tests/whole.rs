@@ -471,3 +471,18 @@ fn a_key_that_hangs_is_given_up_on_in_time_for_another_member_to_sign() {
     cluster.use_all(id(1));
     assert_eq!(cluster.nodes[&id(1)].plane.snapshot().chains[&chain()].key_fault, None);
 }
+
+#[test]
+fn a_chain_that_is_given_up_on_says_why_before_it_has_failed_again() {
+    let mut cluster = Cluster::whole(1);
+    cluster.nodes.get_mut(&id(1)).unwrap().key_is = KeyIs::Broken;
+    cluster.answer(id(1), prevote(5, 1, 6), None);
+    cluster.pass(Duration::from_secs(3));
+    let verdict = cluster.answer(id(1), prevote(5, 1, 6), None).verdict;
+    assert!(matches!(&verdict, Verdict::GivenUp(why) if why.contains("gone")), "{verdict:?}");
+    cluster.nodes.get_mut(&id(1)).unwrap().key_is = KeyIs::Slow;
+    let ticket = cluster.ask(id(1), prevote(5, 1, 6), None);
+    cluster.pass(Duration::from_millis(150));
+    let verdict = cluster.reply(id(1), ticket).unwrap().verdict;
+    assert!(matches!(&verdict, Verdict::GivenUp(why) if why.contains("gone")), "{verdict:?}");
+}

@@ -27,7 +27,7 @@ use crate::types::{PublicKey, Signature};
 
 pub use fault::KeyFault;
 pub use file::{FileKeyError, KeyFile, KeyFileError, RawKeyError};
-pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash};
+pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash, messages};
 pub use open::{Backends, OpenError};
 pub use secret_file::SecretFileError;
 pub use source::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};

@@ -16,21 +16,9 @@ mod lone;
 #[path = "support/states.rs"]
 mod states;
 
-use ceremony::{CHAIN, Ceremony, Ended, cosigner_told};
+use ceremony::{CHAIN, Ceremony, Ended, cosigner_told, shown, split};
 use lone::Lone;
 use states::Precommit;
-
-/// Three homes that begin at 12345/2/3, not known what was signed there.
-fn split() -> Ceremony {
-    let ceremony = Ceremony::new();
-    ceremony.split().done();
-    ceremony
-}
-
-fn shown(ceremony: &Ceremony) -> Value {
-    let text = ceremony.state(1, &["show", "--json"]).done();
-    serde_json::from_str::<Value>(&text).unwrap()[0].clone()
-}
 
 /// `state reset` with an answer on standard input.
 fn reset(ceremony: &Ceremony, chain: &str, typed: &str) -> Ended {

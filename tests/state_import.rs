@@ -15,21 +15,9 @@ mod lone;
 #[path = "support/states.rs"]
 mod states;
 
-use ceremony::{CHAIN, Ceremony, Ended};
+use ceremony::{CHAIN, Ceremony, Ended, shown, split};
 use lone::Lone;
 use states::{Precommit, tmkms};
-
-/// Three homes that begin at 12345/2/3, not known what was signed there.
-fn split() -> Ceremony {
-    let ceremony = Ceremony::new();
-    ceremony.split().done();
-    ceremony
-}
-
-fn shown(ceremony: &Ceremony) -> Value {
-    let text = ceremony.state(1, &["show", "--json"]).done();
-    serde_json::from_str::<Value>(&text).unwrap()[0].clone()
-}
 
 fn height(ceremony: &Ceremony) -> i64 {
     shown(ceremony)["watermark"]["height"].as_i64().unwrap()

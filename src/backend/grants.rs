@@ -109,17 +109,26 @@ pub fn content_hash(key: &KeyId, vote: &[u8], extension: Option<&[u8]>) -> [u8; 
     hash.chain_update(length(extension)).chain_update(extension).finalize().into()
 }
 
+/// What a key would sign for these fields: the sign bytes of the vote or proposal, and those of the
+/// extension if there is one.
+#[must_use]
+pub fn messages(
+    chain: &ChainId,
+    fields: &Fields,
+    extension: Option<&[u8]>,
+) -> (Vec<u8>, Option<Vec<u8>>) {
+    let hrs = fields.hrs();
+    let extended = |bytes| extension_sign_bytes(chain, hrs.height, hrs.round, bytes);
+    (sign_bytes(chain, fields), extension.map(extended))
+}
+
 impl GrantSet {
     /// Nothing granted yet. The bytes are built here, from the fields.
     #[must_use]
     pub fn new(granting: Granting) -> Self {
-        let vote = sign_bytes(&granting.chain, &granting.fields);
-        let hrs = granting.fields.hrs();
-        let extension = granting
-            .extension
-            .as_deref()
-            .map(|bytes| extension_sign_bytes(&granting.chain, hrs.height, hrs.round, bytes));
-        let content = content_hash(&granting.key, &vote, extension.as_deref());
+        let Granting { chain, key, fields, .. } = &granting;
+        let (vote, extension) = messages(chain, fields, granting.extension.as_deref());
+        let content = content_hash(key, &vote, extension.as_deref());
         Self { granting, content, vote, extension, granted: BTreeSet::new() }
     }
 

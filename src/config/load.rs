@@ -143,15 +143,16 @@ pub fn take_state(home: &Home) -> Result<TakenState, LoadError> {
     let settings = Settings::read(home, &Overrides::default())?;
     home.check_modes(settings.node.is_some())?;
     let lock = home.lock()?;
-    let keys = consensus_keys(home)?;
-    let mut state = None;
-    if let Some(node) = &settings.node {
-        let cluster = read_cluster(&home.cluster_toml())?;
-        settings.check_against(&cluster, &home.cosigner_toml())?;
-        if let Some(member) = cluster.members().get(&node.id) {
-            state = Some(open_state(home, member.id, member.certificate)?.0);
+    let (keys, state) = match &settings.node {
+        None => (lone_keys(home, &settings)?, None),
+        Some(node) => {
+            let cluster = read_cluster(&home.cluster_toml())?;
+            settings.check_against(&cluster, &home.cosigner_toml())?;
+            let member = cluster.members().get(&node.id);
+            let state = member.map(|member| open_state(home, member.id, member.certificate));
+            (listed_keys(&cluster), state.transpose()?.map(|(state, _)| state))
         }
-    }
+    };
     Ok(TakenState { settings, keys, state, lock })
 }
 
@@ -163,10 +164,17 @@ pub fn take_state(home: &Home) -> Result<TakenState, LoadError> {
 pub fn consensus_keys(home: &Home) -> Result<BTreeMap<ChainId, PublicKey>, LoadError> {
     let settings = Settings::read(home, &Overrides::default())?;
     if settings.node.is_some() {
-        let cluster = read_cluster(&home.cluster_toml())?;
-        let keys = cluster.keys().values();
-        return Ok(keys.map(|key| (key.chain.clone(), key.public_key.clone())).collect());
+        return Ok(listed_keys(&read_cluster(&home.cluster_toml())?));
     }
+    lone_keys(home, &settings)
+}
+
+fn listed_keys(cluster: &Cluster) -> BTreeMap<ChainId, PublicKey> {
+    let keys = cluster.keys().values();
+    keys.map(|key| (key.chain.clone(), key.public_key.clone())).collect()
+}
+
+fn lone_keys(home: &Home, settings: &Settings) -> Result<BTreeMap<ChainId, PublicKey>, LoadError> {
     let mut backends = Backends::default();
     let mut keys = BTreeMap::new();
     for chain in &settings.chains {

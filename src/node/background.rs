@@ -10,6 +10,7 @@ use tracing::{debug, error, info};
 use super::plane_thread::Event;
 use super::raft_wires::Outgoing;
 use crate::raft::{Raft, RaftError, Settled, Timing};
+use crate::signing::Input;
 use crate::store::Store;
 use crate::types::{ChainId, MemberId};
 
@@ -44,7 +45,7 @@ async fn tell_leader(
                 Some(leader) => info!(%leader, term = now.term, "the cluster has a leader"),
                 None => info!(term = now.term, "the cluster has no leader"),
             }
-            if events.send(Event::Leader(now.leader)).is_err() {
+            if events.send(Event::Input(Input::Leader(now.leader))).is_err() {
                 return;
             }
         }

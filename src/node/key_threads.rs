@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::plane_thread::Event;
 use crate::backend::{Granted, WholeKey};
+use crate::signing::Input;
 use crate::types::ChainId;
 
 /// An idle key is looked at this often,
@@ -66,19 +67,19 @@ fn serve(
 ) {
     let mut wait = Duration::ZERO;
     loop {
-        let (failed, event) = match queue.recv_timeout(wait) {
+        let (failed, input) = match queue.recv_timeout(wait) {
             Ok(granted) => {
                 let result = key.sign(granted);
-                (result.is_err(), Event::KeyUsed { chain: chain.clone(), result })
+                (result.is_err(), Input::KeyUsed { chain: chain.clone(), result })
             }
             Err(RecvTimeoutError::Timeout) => {
                 let health = key.health();
-                (health.is_err(), Event::KeyHealth { chain: chain.clone(), health })
+                (health.is_err(), Input::KeyHealth { chain: chain.clone(), health })
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
         wait = if failed { LOOK_AGAIN } else { LOOK_EVERY };
-        if events.send(event).is_err() {
+        if events.send(Event::Input(input)).is_err() {
             return;
         }
     }

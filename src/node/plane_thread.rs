@@ -11,14 +11,14 @@ use tracing::{debug, warn};
 use super::key_threads::KeyThread;
 use super::later::{Later, QUIET};
 use super::writers::Writer;
-use crate::backend::{Granted, KeyFault, Signatures};
+use crate::backend::{Granted, KeyFault};
 use crate::ops::Tally;
 use crate::peer::{self, Link, LinkId};
 use crate::privval::Fields;
 use crate::signing::{Effect, Input, Plane, Reply, Snapshot, Verdict};
-use crate::types::{ChainId, MemberId, UnixMillis};
+use crate::types::{ChainId, UnixMillis};
 use crate::validator::Control;
-use crate::watermark::{Record, Watermarked};
+use crate::watermark::Record;
 
 /// Orders between two looks at the sockets, so that a burst of inputs starves nobody.
 const BURST: usize = 16;
@@ -31,22 +31,8 @@ pub(super) enum Event {
         extension: Option<Vec<u8>>,
         reply: oneshot::Sender<Verdict>,
     },
-    Written {
-        chain: ChainId,
-        receipt: Watermarked,
-    },
-    WriteFailed {
-        chain: ChainId,
-    },
-    KeyUsed {
-        chain: ChainId,
-        result: Result<Signatures, KeyFault>,
-    },
-    KeyHealth {
-        chain: ChainId,
-        health: Result<(), KeyFault>,
-    },
-    Leader(Option<MemberId>),
+    /// What the plane takes as it is.
+    Input(Input),
     Look(oneshot::Sender<Look>),
     Stop(oneshot::Sender<()>),
 }
@@ -183,11 +169,7 @@ impl PlaneThread {
                 self.asks.insert(ticket, reply);
                 self.input(Input::Ask { ticket, chain, fields, extension });
             }
-            Event::Written { chain, receipt } => self.input(Input::Written { chain, receipt }),
-            Event::WriteFailed { chain } => self.input(Input::WriteFailed { chain }),
-            Event::KeyUsed { chain, result } => self.input(Input::KeyUsed { chain, result }),
-            Event::KeyHealth { chain, health } => self.input(Input::KeyHealth { chain, health }),
-            Event::Leader(leader) => self.input(Input::Leader(leader)),
+            Event::Input(input) => self.input(input),
             Event::Look(look) => {
                 self.later.flush();
                 let (snapshot, tally) = (self.plane.snapshot(), self.later.tally().clone());

@@ -28,7 +28,7 @@ use crate::frost::{FrostError, HedgeSecret};
 use crate::ops;
 use crate::peer::{self, Hello, PROTOCOL, RaftChannels, Setup, SetupError};
 use crate::raft::{Raft, RaftError};
-use crate::signing::{ChainKeyError, Plane, PlaneOptions, Starting};
+use crate::signing::{ChainKeyError, Input, Plane, PlaneOptions, Starting};
 use crate::store::Store;
 use crate::types::{ChainId, Cluster, Incarnation, MemberId};
 use crate::validator::Control;
@@ -158,7 +158,7 @@ impl Node {
             }
             None => {
                 // Alone: this node leads, for ever.
-                let _ = node.events.send(Event::Leader(Some(me)));
+                let _ = node.events.send(Event::Input(Input::Leader(Some(me))));
                 None
             }
         };

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
 use super::plane_thread::Event;
+use crate::signing::Input;
 use crate::types::ChainId;
 use crate::watermark::{Record, WatermarkFile};
 
@@ -31,14 +32,14 @@ impl Writer {
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             for record in queue {
                 let chain = chain.clone();
-                let event = match file.write(&record) {
-                    Ok(receipt) => Event::Written { chain, receipt },
+                let input = match file.write(&record) {
+                    Ok(receipt) => Input::Written { chain, receipt },
                     Err(why) => {
                         error!(%chain, %why, "the watermark was not written");
-                        Event::WriteFailed { chain }
+                        Input::WriteFailed { chain }
                     }
                 };
-                if events.send(event).is_err() {
+                if events.send(Event::Input(input)).is_err() {
                     return;
                 }
             }

@@ -6,9 +6,8 @@
 
 use super::participant::{Participant, Watch};
 use super::withheld::{Caller, Gives, Released, Withheld};
-use crate::backend::content_hash;
+use crate::backend::{content_hash, messages};
 use crate::peer::{AskGrant, Failure, Grant};
-use crate::privval::{extension_sign_bytes, sign_bytes};
 use crate::types::{MemberId, UnixMillis};
 use crate::watermark::Record;
 
@@ -91,11 +90,7 @@ impl Participant {
 
 /// The bytes are built here from the fields: what is granted is never taken from the coordinator.
 fn content_of(watch: &Watch, ask: &AskGrant) -> [u8; 32] {
-    let (key, hrs) = (&watch.key, ask.fields.hrs());
-    let vote = sign_bytes(&key.chain, &ask.fields);
-    let extension = ask
-        .extension
-        .as_deref()
-        .map(|bytes| extension_sign_bytes(&key.chain, hrs.height, hrs.round, bytes));
+    let key = &watch.key;
+    let (vote, extension) = messages(&key.chain, &ask.fields, ask.extension.as_deref());
     content_hash(&key.id, &vote, extension.as_deref())
 }

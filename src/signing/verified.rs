@@ -2,6 +2,7 @@
 
 use super::key::ChainKey;
 use crate::privval::{Fields, Likeness, sign_bytes};
+use crate::raft::Settled;
 use crate::types::{Algorithm, Signature, Timestamp};
 
 /// Fields and a signature that verified over their sign bytes under the validator's key.
@@ -40,6 +41,16 @@ impl Verified {
                 Some((self.signature.clone(), self.fields.timestamp()))
             }
             Likeness::Different => None,
+        }
+    }
+
+    /// The entry for the Raft log.
+    pub(super) fn settled(&self, key: &ChainKey) -> Settled {
+        Settled {
+            chain: key.chain.clone(),
+            key: key.id,
+            sign_bytes: sign_bytes(&key.chain, &self.fields),
+            signature: self.signature.clone(),
         }
     }
 

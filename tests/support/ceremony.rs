@@ -16,6 +16,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A command that is still running then has not refused.
@@ -237,4 +238,17 @@ pub(crate) fn run(args: &[String]) -> Ended {
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// Three homes that begin at 12345/2/3, not known what was signed there.
+pub(crate) fn split() -> Ceremony {
+    let ceremony = Ceremony::new();
+    ceremony.split().done();
+    ceremony
+}
+
+/// What `state show` says of home 1.
+pub(crate) fn shown(ceremony: &Ceremony) -> Value {
+    let text = ceremony.state(1, &["show", "--json"]).done();
+    serde_json::from_str::<Value>(&text).unwrap()[0].clone()
 }

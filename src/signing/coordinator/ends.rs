@@ -5,9 +5,7 @@ use std::time::Instant;
 
 use super::{Coordinator, Deed, Origin, Present, find};
 use crate::peer::{Outcome, SessionId, Signed};
-use crate::privval::sign_bytes;
-use crate::raft::Settled;
-use crate::signing::attempt::{Account, Ask};
+use crate::signing::attempt::{Account, Ask, Attempt};
 use crate::signing::lane::Lane;
 use crate::signing::verified::Verified;
 use crate::types::{ChainId, MemberId};
@@ -30,10 +28,7 @@ impl Coordinator {
         let denial = attempt.refusals.get(&me).or_else(|| attempt.refusals.values().next());
         let Some(denial) = denial.cloned() else { return };
         if let Some(attempt) = self.remove(chain, session) {
-            for ask in &attempt.asks {
-                let outcome = Outcome::Denied(denial.clone());
-                self.finish(ask.origin, outcome, attempt.account.clone());
-            }
+            self.finish_all(&attempt, &Outcome::Denied(denial));
         }
         self.release_held(chain, present);
     }
@@ -63,13 +58,7 @@ impl Coordinator {
             self.finish(ask.origin, outcome, attempt.account.clone());
         }
         if !attempt.is_repeat {
-            let settled = Settled {
-                chain: chain.clone(),
-                key: attempt.key.id,
-                sign_bytes: sign_bytes(chain, vote.fields()),
-                signature: vote.signature().clone(),
-            };
-            self.deeds.push(Deed::Settle(settled));
+            self.deeds.push(Deed::Settle(vote.settled(&attempt.key)));
         }
         self.learn(chain, vote);
         self.release_held(chain, present);
@@ -123,6 +112,13 @@ impl Coordinator {
                 "too few members have said what they signed before: no quorum".to_owned(),
             );
             self.finish(ask.origin, outcome, account);
+        }
+    }
+
+    /// The same end for everyone who waits for an attempt.
+    pub(in crate::signing) fn finish_all(&mut self, attempt: &Attempt, outcome: &Outcome) {
+        for ask in &attempt.asks {
+            self.finish(ask.origin, outcome.clone(), attempt.account.clone());
         }
     }
 

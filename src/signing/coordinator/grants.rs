@@ -8,8 +8,7 @@ use tracing::{debug, error};
 use super::{Content, Coordinator, Deed, Present, find};
 use crate::backend::{GrantSet, Granting, KeyFault, Signatures};
 use crate::peer::{AskGrant, Grant, Outcome, SessionId};
-use crate::privval::{extension_sign_bytes, sign_bytes};
-use crate::raft::Settled;
+use crate::privval::extension_sign_bytes;
 use crate::signing::attempt::OpenGrants;
 use crate::signing::verified::{Verified, check_bytes};
 use crate::types::{ChainId, MemberId};
@@ -99,10 +98,7 @@ impl Coordinator {
     /// Ends an attempt that another member could bring to its end.
     fn elsewhere(&mut self, chain: &ChainId, session: SessionId, why: &str) {
         let Some(attempt) = self.remove(chain, session) else { return };
-        for ask in &attempt.asks {
-            let outcome = Outcome::KeyUnavailable(why.to_owned());
-            self.finish(ask.origin, outcome, attempt.account.clone());
-        }
+        self.finish_all(&attempt, &Outcome::KeyUnavailable(why.to_owned()));
     }
 
     /// A member will not grant in this session, or cannot be reached any more.
@@ -206,12 +202,7 @@ impl Coordinator {
         let is_news = waited.is_empty() && known.is_none_or(|known| known < hrs);
         if let (true, Some(verified)) = (is_news, verified) {
             debug!(%chain, %hrs, "the key has signed late; kept for a repeat");
-            self.deeds.push(Deed::Settle(Settled {
-                chain: chain.clone(),
-                key: key.id,
-                sign_bytes: sign_bytes(chain, verified.fields()),
-                signature: verified.signature().clone(),
-            }));
+            self.deeds.push(Deed::Settle(verified.settled(&key)));
             self.learn(chain, verified);
         }
         for session in waited {
@@ -232,16 +223,15 @@ impl Coordinator {
         let Some(lane) = self.lanes.get(chain) else { return };
         let waiting = lane.attempts.iter().filter(|attempt| attempt.waits_for(content));
         let waiting: Vec<SessionId> = waiting.map(|attempt| attempt.session).collect();
+        let why = format!("the key's backend {fault}");
+        let outcome = if fault.is_of_the_request() {
+            Outcome::Failed(why)
+        } else {
+            Outcome::KeyUnavailable(why)
+        };
         for session in waiting {
-            let Some(attempt) = self.remove(chain, session) else { continue };
-            for ask in &attempt.asks {
-                let why = format!("the key's backend {fault}");
-                let outcome = if fault.is_of_the_request() {
-                    Outcome::Failed(why)
-                } else {
-                    Outcome::KeyUnavailable(why)
-                };
-                self.finish(ask.origin, outcome, attempt.account.clone());
+            if let Some(attempt) = self.remove(chain, session) {
+                self.finish_all(&attempt, &outcome);
             }
         }
         self.release_held(chain, present);

@@ -39,5 +39,6 @@ pub use log::{LogError, LogFormat, LogLevel};
 pub use new_home::{NewHome, NewNode};
 pub use read::{Bytes32, Bytes32Error};
 pub use settings::{
-    ChainSettings, LogSettings, NodeSettings, OpsListen, Overrides, Settings, ValidatorSettings,
+    Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,
+    Overrides, Settings, ValidatorSettings,
 };

@@ -1,16 +1,20 @@
 //! The validator's protocol: messages to checked fields, canonical sign bytes, framing, SecretConnection.
 
 mod canonical;
+mod dialect;
 mod fields;
 mod framing;
+mod raw;
 mod reply;
 mod request;
 pub mod secret_connection;
 mod wire;
 
 pub use canonical::{CanonicalError, extension_sign_bytes, parse_sign_bytes, sign_bytes};
+pub use dialect::{Dialect, RawBytes, UnknownWord, Version};
 pub use fields::{BlockId, Fields, Hash, Kind, Likeness, Proposal, Vote, VoteKind};
 pub use framing::{FramingError, MAX_REQUEST_BYTES, MessageReader, write_message};
+pub use raw::{MAX_RAW_BYTES, RawAllowed, RawMessage, RawRefused};
 pub use reply::{Echo, Reply, ReplyError, ReplyKind, SignedReply};
 pub use request::{InvalidRequest, Request, RequestError, SignRequest, parse};
 

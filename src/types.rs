@@ -9,6 +9,7 @@ mod hrs;
 mod key;
 mod member;
 mod timestamp;
+mod verify;
 
 pub use chain::{ChainId, ChainIdError};
 pub use cluster::{CertificatePin, Cluster, ClusterError, ClusterKey, Member, SetupHash};
@@ -16,3 +17,4 @@ pub use hrs::{Height, Hrs, HrsError, Round, Step};
 pub use key::{Algorithm, KeyId, PublicKey, PublicKeyError, Signature};
 pub use member::{Incarnation, MemberId, MemberIdError, Threshold, ThresholdError};
 pub use timestamp::{Timestamp, TimestampError, UnixMillis};
+pub use verify::{UnfitKey, Verifier};

@@ -28,5 +28,5 @@ pub use fault::{Fault, FileError};
 pub use file::{WatermarkFile, Watermarked};
 pub use import::{Dialect, ImportError, Verify, highest, read_state};
 pub use look::{list, peek};
-pub use rule::{Decision, MAX_CREDIT, Mark, Record, decide};
+pub use rule::{Decision, JumpLimit, MAX_CREDIT, Mark, Record, decide};
 pub use slot::{SLOT_BYTES, Stored};

@@ -80,7 +80,16 @@ const ROOMS: [Room; 15] = [
     Room {
         name: "config",
         holds: "cosigner.toml, cluster.toml, a home and its lock; opening all of it",
-        uses: &["types", "watermark", "store", "keystore", "peer", "backend", "validator"],
+        uses: &[
+            "types",
+            "privval",
+            "watermark",
+            "store",
+            "keystore",
+            "peer",
+            "backend",
+            "validator",
+        ],
     },
     Room {
         name: "node",

@@ -11,9 +11,10 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use crate::config::{Home, LoadError, TakenState, consensus_keys, take_state};
-use crate::frost::VerifyingKey;
 use crate::privval::sign_bytes;
-use crate::types::{ChainId, Height, Hrs, KeyId, PublicKey, Round, Step, UnixMillis};
+use crate::types::{
+    ChainId, Height, Hrs, KeyId, PublicKey, Round, Signature, Step, UnixMillis, Verifier,
+};
 use crate::watermark::{self, FileError, Record, Stored, WatermarkFile};
 
 use super::CliError;
@@ -196,8 +197,8 @@ fn refused(home: &Home, chain: &ChainId, source: FileError) -> CliError {
 
 /// Whether a signature is one of this key. A key that cannot be one has made none.
 pub(super) fn verifies(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let Ok(signature) = signature.try_into() else { return false };
-    VerifyingKey::from_public_key(key).is_ok_and(|key| key.verify(message, signature).is_ok())
+    let signature = Signature::new(key.algorithm(), signature);
+    Verifier::new(key).is_ok_and(|verifier| verifier.accepts(message, &signature))
 }
 
 /// What to do at the other cosigners of a cluster, if there are any.

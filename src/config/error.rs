@@ -83,6 +83,19 @@ pub enum ConfigError {
         /// The chain.
         chain: ChainId,
     },
+    /// Extensions that only v2 has.
+    #[error(
+        "{file}:{line}: chain {chain} has non_rp_extensions = true, which only CometBFT v2 knows: \
+         say privval_version = \"v2\" if its validators run that, else remove it", file = file.display()
+    )]
+    NonRpExtensions {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// The chain.
+        chain: ChainId,
+    },
     /// The file is not there.
     #[error("{file}: not found; {}", where_to_look(file), file = file.display())]
     Missing {

@@ -71,6 +71,12 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
             one("public_key", quoted(&BASE64.encode(pinned.as_bytes())));
         }
         one("give_up_after", text(&chain.give_up_after));
+        let (dialect, jump) = (&chain.dialect, &chain.height_jump);
+        one("privval_version", text(&dialect.version));
+        one("non_rp_extensions", dialect.non_rp_extensions.to_string());
+        one("raw_bytes", text(&dialect.raw_bytes));
+        one("height_jump", format!("{{ most = {}, per_second = {} }}", jump.most, jump.per_second));
+        one("bech32_prefix", quoted(chain.bech32_prefix.as_str()));
     }
     for validator in &settings.validators {
         let value = text(&validator.address);
@@ -90,7 +96,9 @@ mod tests {
     fn tells_what_the_file_says_from_what_it_leaves_out() {
         let text = "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n[log]\nformat = \"json\"\n\
                     [[chain]]\nid = \"c\"\nkey = { backend = \"threshold\" }\n\
-                    [[chain]]\nid = \"d\"\nkey = { backend = \"threshold\" }\ngive_up_after = \"1500ms\"\n";
+                    [[chain]]\nid = \"d\"\nkey = { backend = \"threshold\" }\ngive_up_after = \"1500ms\"\n\
+                    privval_version = \"v2\"\nnon_rp_extensions = true\nraw_bytes = \"celestia\"\n\
+                    height_jump = { per_second = 5 }\nbech32_prefix = \"osmo\"\n";
         let settings = Settings::parse(text, Path::new("f"), Path::new("/")).unwrap();
         let all = list(&settings, &toml::from_str(text).unwrap());
         let lines: Vec<String> =
@@ -105,8 +113,18 @@ mod tests {
                 "log.format = \"json\" true",
                 "chain.\"c\".key = { backend = \"threshold\" } true",
                 "chain.\"c\".give_up_after = \"3s\" false",
+                "chain.\"c\".privval_version = \"v1\" false",
+                "chain.\"c\".non_rp_extensions = false false",
+                "chain.\"c\".raw_bytes = \"off\" false",
+                "chain.\"c\".height_jump = { most = 10000, per_second = 20 } false",
+                "chain.\"c\".bech32_prefix = \"cosmos\" false",
                 "chain.\"d\".key = { backend = \"threshold\" } true",
                 "chain.\"d\".give_up_after = \"1500ms\" true",
+                "chain.\"d\".privval_version = \"v2\" true",
+                "chain.\"d\".non_rp_extensions = true true",
+                "chain.\"d\".raw_bytes = \"celestia\" true",
+                "chain.\"d\".height_jump = { most = 10000, per_second = 5 } true",
+                "chain.\"d\".bech32_prefix = \"osmo\" true",
             ]
         );
     }

@@ -1,6 +1,8 @@
 //! `cosigner.toml`: what this node does.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod chain;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
@@ -9,14 +11,16 @@ use serde::Deserialize;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use crate::types::{ChainId, Cluster, MemberId, PublicKey};
+use crate::types::{ChainId, Cluster, MemberId};
 use crate::validator::Address as ValidatorAddress;
 
 use super::address::{AddressError, HostPort, listen, within};
-use super::key_source::{KeyFields, KeySource, KeySourceError, Spelling};
-use super::read::{Bytes32, Chain, Id, Parsed};
+use super::key_source::KeySource;
+use super::read::{Chain, Id, Parsed};
 use super::text::line_of;
-use super::{ConfigError, GiveUp, Home, LogFormat, LogLevel};
+use super::{ConfigError, Home, LogFormat, LogLevel};
+pub use chain::{Bech32Prefix, Bech32PrefixError, ChainSettings};
+use chain::{Place, RawChain, chains};
 
 /// Where health and status are served when nothing is said.
 const DEFAULT_OPS: &str = "127.0.0.1:2223";
@@ -54,20 +58,6 @@ pub struct LogSettings {
     pub level: LogLevel,
     /// How.
     pub format: LogFormat,
-}
-
-/// `[[chain]]`.
-#[derive(Clone, Debug)]
-pub struct ChainSettings {
-    /// The chain.
-    pub id: ChainId,
-    /// Where its key is.
-    pub key: KeySource,
-    /// Its public key, where the file pins that of a whole key: another one is never used, and a node
-    /// alone starts while this one cannot be reached.
-    pub public_key: Option<PublicKey>,
-    /// How long requests may fail before the validator is told.
-    pub give_up_after: GiveUp,
 }
 
 /// `[[validator]]`.
@@ -128,15 +118,6 @@ struct Ops {
 struct Log {
     level: Option<Parsed<LogLevel>>,
     format: Option<Parsed<LogFormat>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawChain {
-    id: Spanned<Chain>,
-    key: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
-    public_key: Option<Spanned<Parsed<Bytes32>>>,
-    give_up_after: Option<Parsed<GiveUp>>,
 }
 
 #[derive(Deserialize)]
@@ -283,76 +264,6 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-/// Where the text came from, for errors and relative paths.
-struct Place<'p> {
-    text: &'p str,
-    file: &'p Path,
-    root: &'p Path,
-}
-
-fn chains(
-    raw: Vec<RawChain>,
-    alone: bool,
-    place: &Place<'_>,
-) -> Result<Vec<ChainSettings>, ConfigError> {
-    let mut seen = BTreeSet::new();
-    let mut chains = Vec::new();
-    let file = || place.file.to_owned();
-    for chain in raw {
-        let line = line_of(place.text, chain.id.span().start);
-        let id = chain.id.into_inner().0;
-        if !seen.insert(id.clone()) {
-            return Err(ConfigError::SameChain { file: file(), line, chain: id });
-        }
-        let line = line_of(place.text, chain.key.span().start);
-        let key = key_source(chain.key, place)?;
-        let is_share = key == KeySource::Threshold;
-        if is_share && alone {
-            return Err(ConfigError::ShareAlone { file: file(), line: Some(line), chain: id });
-        }
-        let mut public_key = None;
-        if let Some(pinned) = chain.public_key {
-            let line = line_of(place.text, pinned.span().start);
-            if is_share {
-                return Err(ConfigError::PinnedShares { file: file(), line, chain: id });
-            }
-            public_key = Some(PublicKey::ed25519(pinned.into_inner().0.0));
-        }
-        let give_up_after = chain.give_up_after.map(|after| after.0).unwrap_or_default();
-        chains.push(ChainSettings { id, key, public_key, give_up_after });
-    }
-    if chains.is_empty() {
-        return Err(ConfigError::NoChain { file: file() });
-    }
-    Ok(chains)
-}
-
-fn key_source(
-    table: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
-    place: &Place<'_>,
-) -> Result<KeySource, ConfigError> {
-    let at = |offset| line_of(place.text, offset);
-    let whole = at(table.span().start);
-    let mut lines = BTreeMap::new();
-    let mut values = BTreeMap::new();
-    for (name, value) in table.into_inner() {
-        lines.insert(name.get_ref().clone(), at(name.span().start));
-        values.insert(name.into_inner(), value);
-    }
-    let key = |line, source| ConfigError::Key {
-        file: place.file.to_owned(),
-        line,
-        source: Box::new(source),
-    };
-    let Some(toml::Value::String(backend)) = values.remove("backend") else {
-        return Err(key(whole, KeySourceError::NoBackend));
-    };
-    KeyFields::new(&backend, values, Spelling::Keys).source(place.root).map_err(|bad| {
-        let line = bad.field.and_then(|field| lines.get(&field).copied());
-        key(line.unwrap_or(whole), bad.error)
-    })
 }
 
 fn validators(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::RawCommitment;
-use crate::types::MemberId;
+use crate::types::{Algorithm, MemberId};
 
 /// Why a step of FROST failed. No variant carries anything secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +19,8 @@ pub enum FrostError {
     #[error("the signing share is zero; is this the right file?")]
     ShareIsZero,
     /// The public key is not one that Ed25519 signatures can be made for.
-    #[error("a public key of {0} bytes is not an Ed25519 key, which has 32")]
-    NotEd25519(usize),
+    #[error("only Ed25519 keys can be split into shares; this one is {0}")]
+    NotEd25519(Algorithm),
     /// A point that must not be calculated with (RFC 9591 §3.1, `DeserializeElement`).
     #[error("the {kind} {fault}")]
     Point {

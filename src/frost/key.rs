@@ -95,10 +95,11 @@ impl VerifyingKey {
     /// # Errors
     /// [`FrostError::NotEd25519`], [`FrostError::Point`].
     pub fn from_public_key(key: &PublicKey) -> Result<Self, FrostError> {
-        let bytes = match key.algorithm() {
-            Algorithm::Ed25519 => key.as_bytes(),
-        };
-        let bytes = bytes.try_into().map_err(|_| FrostError::NotEd25519(bytes.len()))?;
+        let refused = || FrostError::NotEd25519(key.algorithm());
+        if key.algorithm() != Algorithm::Ed25519 {
+            return Err(refused());
+        }
+        let bytes = key.as_bytes().try_into().map_err(|_| refused())?;
         let point = decode(&bytes, PointKind::PublicKey)?;
         let library = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| {
             FrostError::Point { kind: PointKind::PublicKey, fault: PointFault::NotOnCurve }

@@ -86,14 +86,13 @@ impl SealedKey {
     ) -> Result<Self, KeystoreError> {
         let absent = || KeystoreError::NotInCluster { chain: chain.clone() };
         let key = super::cluster_key(cluster, chain)?;
-        let public_key = match key.public_key.algorithm() {
-            Algorithm::Ed25519 => key.public_key.as_bytes().try_into().map_err(|_| absent())?,
-        };
+        let is_ed25519 = key.public_key.algorithm() == Algorithm::Ed25519;
+        let public_key = key.public_key.as_bytes().try_into().ok().filter(|_| is_ed25519);
         Ok(Self {
             threshold: key.threshold.ok_or_else(absent)?,
             generation: key.generation,
             hash: cluster.key_hash(chain).ok_or_else(absent)?,
-            public_key,
+            public_key: public_key.ok_or_else(absent)?,
             share: share.to_bytes(),
         })
     }

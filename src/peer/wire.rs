@@ -33,7 +33,7 @@ pub const MAX_COMMITMENTS: usize = 256;
 /// Most signers in one set: a cluster has no more members.
 const MAX_SIGNERS: usize = 15;
 /// Longest signature, in bytes: none that a validator accepts comes near.
-const MAX_SIGNATURE_BYTES: usize = 512;
+const MAX_SIGNATURE_BYTES: usize = 4096;
 /// Longest name of a software version, in bytes.
 const MAX_SOFTWARE_BYTES: usize = 64;
 /// Longest reason of a failure, in bytes.

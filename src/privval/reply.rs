@@ -242,9 +242,15 @@ const fn response_number(kind: ReplyKind) -> u64 {
 
 /// Readable by every release: up to v0.40 they read field 1 and skip the rest, v1 and v2 read 3 and 4.
 fn public_key(key: &PublicKey) -> Vec<u8> {
-    let Algorithm::Ed25519 = key.algorithm();
     let mut old = Vec::with_capacity(40);
-    put_bytes(&mut old, 1, key.as_bytes());
+    let number = match key.algorithm() {
+        Algorithm::Ed25519 => 1,
+        Algorithm::Secp256k1 => 2,
+        // As v0.40 numbers them.
+        Algorithm::MlDsa65 => 4,
+        Algorithm::Secp256k1Eth => 5,
+    };
+    put_bytes(&mut old, number, key.as_bytes());
     let mut response = Vec::with_capacity(96);
     put_message(&mut response, 1, &old);
     put_bytes(&mut response, 3, key.as_bytes());

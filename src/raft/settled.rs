@@ -10,7 +10,7 @@ use crate::types::{Algorithm, ChainId, ChainIdError, Hrs, KeyId, PublicKeyError,
 /// Longest sign bytes of a vote or proposal that are replicated. Real ones have less than 256.
 const MAX_SIGN_BYTES: usize = 1024;
 /// Longest signature that is replicated, in bytes.
-const MAX_SIGNATURE_BYTES: usize = 1024;
+const MAX_SIGNATURE_BYTES: usize = 4096;
 
 /// A signature and exactly what it covers. A hint to the other members: whoever uses it verifies it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

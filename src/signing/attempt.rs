@@ -289,6 +289,7 @@ impl Round {
         extension: Option<&[u8]>,
         is_vote: bool,
     ) -> Result<[u8; 64], FrostError> {
+        let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
         let package = match self.package.take() {
             Some(package) => package,
             None => {
@@ -299,10 +300,9 @@ impl Round {
                     let extension = extension.unwrap_or_default();
                     extension_sign_bytes(&key.chain, hrs.height, hrs.round, extension)
                 };
-                SigningPackage::new(&key.verifying_key, &self.commitments, &message)?
+                SigningPackage::new(&split.verifying_key, &self.commitments, &message)?
             }
         };
-        let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
         let aggregate = package.aggregate(&self.shares, &split.verifying_shares);
         self.package = Some(package);
         aggregate

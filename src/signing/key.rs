@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::frost::{FrostError, SigningShare, VerifyingKey, VerifyingShare};
-use crate::types::{ChainId, ClusterKey, KeyId, MemberId, PublicKey, SetupHash, Threshold};
+use crate::types::{
+    ChainId, ClusterKey, KeyId, MemberId, PublicKey, SetupHash, Threshold, UnfitKey, Verifier,
+};
 
 /// A chain's key: what everybody knows, and this member's share if it is split.
 pub struct ChainKey {
@@ -14,7 +16,7 @@ pub struct ChainKey {
     /// The validator's public key.
     pub public_key: PublicKey,
     /// The same, decoded.
-    pub verifying_key: VerifyingKey,
+    pub verifier: Verifier,
     /// t of n: shares of a signature, or grants of a whole key's use.
     pub threshold: Threshold,
     /// Hash of members and key, named in every order.
@@ -29,6 +31,8 @@ pub struct ChainKey {
 
 /// What a member knows of the shares.
 pub(super) struct Split {
+    /// The public key, decoded for FROST.
+    pub(super) verifying_key: VerifyingKey,
     /// Every member's public share.
     pub(super) verifying_shares: BTreeMap<MemberId, VerifyingShare>,
     /// This member's secret share.
@@ -76,6 +80,14 @@ pub enum ChainKeyError {
         /// What is wrong.
         source: FrostError,
     },
+    /// Nobody can have the private half of the public key.
+    #[error("the key of chain {chain}: {source}")]
+    Unfit {
+        /// The chain.
+        chain: ChainId,
+        /// What is wrong.
+        source: UnfitKey,
+    },
     /// The share is not this member's.
     #[error(
         "the share of chain {chain} is not that of member {me}: \
@@ -104,6 +116,8 @@ impl ChainKey {
         let threshold = listed.threshold.ok_or_else(|| ChainKeyError::Whole(chain.clone()))?;
         let encoding = |source| ChainKeyError::Encoding { chain: listed.chain.clone(), source };
         let verifying_key = VerifyingKey::from_public_key(&listed.public_key).map_err(encoding)?;
+        let verifier = Verifier::new(&listed.public_key)
+            .map_err(|source| ChainKeyError::Unfit { chain: chain.clone(), source })?;
         let mut verifying_shares = BTreeMap::new();
         for (&member, bytes) in &listed.verifying_shares {
             verifying_shares.insert(member, VerifyingShare::from_bytes(bytes).map_err(encoding)?);
@@ -116,12 +130,12 @@ impl ChainKey {
             chain,
             id: listed.public_key.id(),
             public_key: listed.public_key.clone(),
-            verifying_key,
+            verifier,
             threshold,
             setup,
             members: verifying_shares.keys().copied().collect(),
             message_limit: None,
-            split: Some(Split { verifying_shares, share }),
+            split: Some(Split { verifying_key, verifying_shares, share }),
         })
     }
 
@@ -136,13 +150,13 @@ impl ChainKey {
             let (chain, members) = (chain.clone(), members.len());
             return Err(ChainKeyError::Majority { chain, grants, members });
         }
-        let encoding = |source| ChainKeyError::Encoding { chain: chain.clone(), source };
-        let verifying_key = VerifyingKey::from_public_key(&public_key).map_err(encoding)?;
+        let verifier = Verifier::new(&public_key)
+            .map_err(|source| ChainKeyError::Unfit { chain: chain.clone(), source })?;
         Ok(Self {
             chain,
             id: public_key.id(),
             public_key,
-            verifying_key,
+            verifier,
             threshold: grants,
             setup,
             members,

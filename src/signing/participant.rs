@@ -476,9 +476,9 @@ impl Spent {
             };
             commitments.insert(member, decoded);
         }
-        let package = SigningPackage::new(&key.verifying_key, &commitments, message)?;
         // `check` refused orders for shares of a whole key.
         let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
+        let package = SigningPackage::new(&split.verifying_key, &commitments, message)?;
         let share = sign(self.nonces, me, &split.share, &package)?;
         Ok((SetShare { set: self.set.id, share }, package))
     }

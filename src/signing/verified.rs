@@ -63,9 +63,5 @@ impl Verified {
 
 /// I5 for raw sign bytes (vote extensions): `Some` if the signature verifies.
 pub(super) fn check_bytes(key: &ChainKey, message: &[u8], signature: &Signature) -> Option<()> {
-    if signature.algorithm() != Algorithm::Ed25519 {
-        return None;
-    }
-    let bytes: &[u8; 64] = signature.as_bytes().try_into().ok()?;
-    key.verifying_key.verify(message, bytes).ok()
+    key.verifier.accepts(message, signature).then_some(())
 }

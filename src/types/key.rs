@@ -2,13 +2,22 @@
 
 use std::fmt;
 
+use k256::elliptic_curve::sec1::ToSec1Point as _;
+use ripemd::Ripemd160;
 use sha2::{Digest as _, Sha256};
+use sha3::Keccak256;
 
-/// A signature algorithm of a consensus key.
+/// A signature algorithm of a consensus key. Only Ed25519 can be split into shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// Pure Ed25519 (RFC 8032).
+    /// Pure Ed25519 (RFC 8032): 32-byte keys, 64-byte signatures.
     Ed25519,
+    /// ECDSA over secp256k1 of SHA-256: 33-byte keys, signatures r ‖ s with the lower s.
+    Secp256k1,
+    /// ECDSA over secp256k1 of Keccak-256: 33-byte keys, signatures r ‖ s ‖ v with v 0 or 1.
+    Secp256k1Eth,
+    /// ML-DSA-65 (FIPS 204), pure, with an empty context: 1952-byte keys, 3309-byte signatures.
+    MlDsa65,
 }
 
 /// A consensus public key: algorithm and encoded bytes.
@@ -48,11 +57,17 @@ pub enum PublicKeyError {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ed25519, Self::Secp256k1, Self::Secp256k1Eth, Self::MlDsa65];
+
     /// CometBFT's name of the key type (`crypto/ed25519`, `KeyType`).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ed25519 => "ed25519",
+            Self::Secp256k1 => "secp256k1",
+            Self::Secp256k1Eth => "secp256k1eth",
+            Self::MlDsa65 => "ml_dsa_65",
         }
     }
 
@@ -61,15 +76,29 @@ impl Algorithm {
     /// # Errors
     /// [`PublicKeyError::UnknownType`].
     pub fn from_name(name: &str) -> Result<Self, PublicKeyError> {
-        match name {
-            "ed25519" => Ok(Self::Ed25519),
-            other => Err(PublicKeyError::UnknownType(other.to_owned())),
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+            .ok_or_else(|| PublicKeyError::UnknownType(name.to_owned()))
+    }
+
+    /// Length of an encoded public key, in bytes.
+    #[must_use]
+    pub const fn public_key_bytes(self) -> usize {
+        match self {
+            Self::Ed25519 => 32,
+            Self::Secp256k1 | Self::Secp256k1Eth => 33,
+            Self::MlDsa65 => 1952,
         }
     }
 
-    const fn public_key_bytes(self) -> usize {
+    /// Length of a signature, in bytes.
+    #[must_use]
+    pub const fn signature_bytes(self) -> usize {
         match self {
-            Self::Ed25519 => 32,
+            Self::Ed25519 | Self::Secp256k1 => 64,
+            Self::Secp256k1Eth => 65,
+            Self::MlDsa65 => 3309,
         }
     }
 }
@@ -119,11 +148,42 @@ impl PublicKey {
     /// The 20-byte validator address: the first 20 bytes of SHA-256 (`crypto/ed25519`, `Address`).
     #[must_use]
     pub fn address(&self) -> [u8; 20] {
-        let digest: [u8; 32] = Sha256::digest(&self.bytes).into();
-        let mut address = [0; 20];
-        address.copy_from_slice(digest.split_at(20).0);
-        address
+        match self.algorithm {
+            Algorithm::Ed25519 | Algorithm::MlDsa65 => first(&Sha256::digest(&self.bytes)),
+            Algorithm::Secp256k1 => Ripemd160::digest(Sha256::digest(&self.bytes)).into(),
+            Algorithm::Secp256k1Eth => {
+                // Encodings that are no point have no address of Ethereum's kind; nothing signs for them.
+                let point = uncompressed(&self.bytes).unwrap_or([0; 65]);
+                let digest = Keccak256::digest(point.split_at(1).1);
+                last(&digest)
+            }
+        }
     }
+
+    /// A secp256k1 key with both its coordinates, 65 bytes with 4 in front: v2's form of secp256k1eth.
+    /// `None` for other algorithms, and for what is no point.
+    #[must_use]
+    pub fn uncompressed(&self) -> Option<[u8; 65]> {
+        match self.algorithm {
+            Algorithm::Secp256k1 | Algorithm::Secp256k1Eth => uncompressed(&self.bytes),
+            Algorithm::Ed25519 | Algorithm::MlDsa65 => None,
+        }
+    }
+}
+
+fn uncompressed(bytes: &[u8]) -> Option<[u8; 65]> {
+    let key = k256::PublicKey::from_sec1_bytes(bytes).ok()?;
+    key.to_sec1_point(false).as_bytes().try_into().ok()
+}
+
+/// The first 20 bytes of a hash.
+fn first(digest: &[u8]) -> [u8; 20] {
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// The last 20 bytes of a hash.
+fn last(digest: &[u8]) -> [u8; 20] {
+    digest.last_chunk().copied().unwrap_or_default()
 }
 
 impl KeyId {

@@ -12,6 +12,21 @@ use crate::types::{ChainId, Height, Hrs, Round, Step, UnixMillis};
 /// Most heights that a record can save up for a jump, and what a new one has.
 pub const MAX_CREDIT: u64 = 10_000;
 
+/// How far a height may be ahead of the last that was signed: for liveness alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JumpLimit {
+    /// Most heights that can be saved up for a jump, and what a new record has.
+    pub most: u64,
+    /// Heights earned in each second since the last signature.
+    pub per_second: u32,
+}
+
+impl Default for JumpLimit {
+    fn default() -> Self {
+        Self { most: MAX_CREDIT, per_second: 20 }
+    }
+}
+
 /// A record earns one height of credit in this time: 20 a second, more than any chain makes.
 const MILLIS_PER_HEIGHT: u64 = 50;
 

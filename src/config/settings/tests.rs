@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::types::{CertificatePin, ClusterKey, Member};
+use crate::config::GiveUp;
+use crate::types::{CertificatePin, ClusterKey, Member, PublicKey};
 
 const WHOLE: &str = r#"
 [node]
@@ -68,6 +69,14 @@ fn fills_in_what_is_not_said() {
     assert_eq!(settings.log.level.as_str(), "info");
     assert_eq!(settings.log.format, LogFormat::Text);
     assert!(settings.validators.is_empty());
+}
+
+#[test]
+fn refuses_extensions_of_v2_where_the_chain_does_not_say_v2() {
+    let text = refusal(&format!("{SMALL}non_rp_extensions = true\n"));
+    assert!(text.starts_with("/h/cosigner.toml:7: chain c has non_rp_extensions"), "{text}");
+    let text = refusal(&format!("{SMALL}privval_version = \"v3\"\n"));
+    assert!(text.contains("\"v2\""), "{text}");
 }
 
 #[test]

@@ -110,6 +110,9 @@ pub(super) fn encode_signature(signature: &Signature) -> Result<pb::Signature, W
     at_most("signature", MAX_SIGNATURE_BYTES, signature.as_bytes().len())?;
     let algorithm = match signature.algorithm() {
         Algorithm::Ed25519 => pb::Algorithm::Ed25519,
+        Algorithm::Secp256k1 => pb::Algorithm::Secp256k1,
+        Algorithm::Secp256k1Eth => pb::Algorithm::Secp256k1eth,
+        Algorithm::MlDsa65 => pb::Algorithm::MlDsa65,
     };
     Ok(pb::Signature { algorithm: algorithm.into(), bytes: signature.as_bytes().to_vec() })
 }
@@ -118,6 +121,9 @@ pub(super) fn decode_signature(signature: pb::Signature) -> Result<Signature, Wi
     at_most("signature", MAX_SIGNATURE_BYTES, signature.bytes.len())?;
     let algorithm = match pb::Algorithm::try_from(signature.algorithm) {
         Ok(pb::Algorithm::Ed25519) => Algorithm::Ed25519,
+        Ok(pb::Algorithm::Secp256k1) => Algorithm::Secp256k1,
+        Ok(pb::Algorithm::Secp256k1eth) => Algorithm::Secp256k1Eth,
+        Ok(pb::Algorithm::MlDsa65) => Algorithm::MlDsa65,
         Ok(pb::Algorithm::Unspecified) | Err(_) => {
             let value = signature.algorithm;
             return Err(WireError::UnknownValue { field: "signature algorithm", value });

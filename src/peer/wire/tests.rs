@@ -362,7 +362,7 @@ fn refuses_unknown_answers_and_outcomes() {
         bad(forwarded(Some(pb::forwarded::Outcome::Signed(signed))))
     };
     assert!(matches!(signature(0, 64), WireError::UnknownValue { value: 0, .. }));
-    assert!(matches!(signature(1, 513), WireError::TooMany { field: "signature", .. }));
+    assert!(matches!(signature(1, 4097), WireError::TooMany { field: "signature", .. }));
     assert_eq!(signature(1, 64), WireError::Missing("timestamp"));
 }
 

@@ -174,6 +174,12 @@ fn link(at: MemberId, peer: MemberId) -> LinkId {
 }
 
 impl Cluster {
+    /// That these are 64 bytes of an Ed25519 signature of the cluster's key.
+    pub(super) fn assert_verifies(&self, message: &[u8], signature: &[u8; 64]) {
+        let signature = Signature::new(Algorithm::Ed25519, *signature);
+        assert!(self.key.verifier.accepts(message, &signature));
+    }
+
     /// A connected cluster with full pools and member 1 as leader.
     pub(super) fn new(t: u16, n: u16) -> Self {
         let mut cluster = Self::unconnected(t, n, Some(Duration::from_secs(3)));

@@ -18,7 +18,7 @@ fn forged() -> Signature {
 fn assert_signed_anew(cluster: &Cluster, verdict: &Verdict, fields: &Fields) {
     let Verdict::Signed(Signed { signature, .. }) = verdict else { panic!("{verdict:?}") };
     let signature = signature.as_bytes().try_into().unwrap();
-    cluster.key.verifying_key.verify(&sign_bytes(&chain(), fields), signature).unwrap();
+    cluster.assert_verifies(&sign_bytes(&chain(), fields), signature);
 }
 
 /// Orders that the leader has sent for these fields and that nobody has received yet.
@@ -328,7 +328,7 @@ fn an_extension_signature_that_does_not_verify_or_is_missing_is_not_passed_on() 
         let (hrs, signature) = (fields.hrs(), signed.extension_signature.unwrap());
         let message = extension_sign_bytes(&chain(), hrs.height, hrs.round, b"x");
         let signature = signature.as_bytes().try_into().unwrap();
-        cluster.key.verifying_key.verify(&message, signature).unwrap();
+        cluster.assert_verifies(&message, signature);
     }
 }
 

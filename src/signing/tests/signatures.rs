@@ -36,7 +36,7 @@ fn signs_at_the_leader_and_through_followers() {
             assert_eq!(answer.timestamp, fields.timestamp());
             let signature = answer.signature.as_bytes().try_into().unwrap();
             let message = sign_bytes(&chain(), &fields);
-            cluster.key.verifying_key.verify(&message, signature).unwrap();
+            cluster.assert_verifies(&message, signature);
         }
     }
     assert_eq!(cluster.nodes[&id(1)].replicated.len(), 9);
@@ -125,7 +125,7 @@ fn extensions_are_signed_with_their_precommit_and_anew_on_a_repeat() {
         let hrs = fields.hrs();
         let message = extension_sign_bytes(&chain(), hrs.height, hrs.round, extension);
         let signature = signature.as_bytes().try_into().unwrap();
-        cluster.key.verifying_key.verify(&message, signature).unwrap();
+        cluster.assert_verifies(&message, signature);
     };
     let first = signed(cluster.answer(id(2), fields.clone(), Some(b"one")));
     check(&cluster, &first, b"one");

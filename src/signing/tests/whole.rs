@@ -16,7 +16,7 @@ fn signature(cluster: &Cluster, verdict: &Verdict, fields: &Fields) -> Vec<u8> {
     let Signed { signature, timestamp, .. } = signed;
     let bytes: &[u8; 64] = signature.as_bytes().try_into().unwrap();
     let signed = fields.with_timestamp(*timestamp);
-    cluster.key.verifying_key.verify(&sign_bytes(&chain(), &signed), bytes).unwrap();
+    cluster.assert_verifies(&sign_bytes(&chain(), &signed), bytes);
     bytes.to_vec()
 }
 
@@ -84,7 +84,7 @@ fn an_extension_is_signed_with_its_precommit_and_a_fresh_one_takes_fresh_grants(
         let hrs = fields.hrs();
         let message = extension_sign_bytes(&chain(), hrs.height, hrs.round, extension);
         let bytes = signed.extension_signature.as_ref().unwrap().as_bytes().try_into().unwrap();
-        cluster.key.verifying_key.verify(&message, bytes).unwrap();
+        cluster.assert_verifies(&message, bytes);
     };
     let first = cluster.answer(id(2), fields.clone(), Some(b"one")).verdict;
     verify(&cluster, &first, b"one");

@@ -7,11 +7,13 @@
 //! state. A vote cannot take less.
 //!
 //! Prints, never judges: a busy machine is no reason to fail a build. `-- --heights N` sets the number
-//! of heights (default 1000).
+//! of heights (default 1000). `-- --crowd` measures many chains at once instead: what the noise of some
+//! costs the others (`--chains N`, default 20; `--votes N` of each validator, default 1000).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../tests/support/mod.rs"]
+mod crowd;
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use std::env;
@@ -194,11 +196,16 @@ fn main() {
     if arguments.iter().any(|argument| argument == ECHO) {
         return Echo::serve();
     }
-    let heights = arguments
-        .iter()
-        .position(|argument| argument == "--heights")
-        .map_or(1000, |at| arguments[at + 1].parse().expect("--heights takes a number"));
-
+    let number = |flag: &str, default: i64| {
+        let at = arguments.iter().position(|argument| argument == flag);
+        at.map_or(default, |at| arguments[at + 1].parse().expect("the flag takes a number"))
+    };
+    if arguments.iter().any(|argument| argument == "--crowd") {
+        let chains = usize::try_from(number("--chains", 20)).unwrap();
+        let votes = u64::try_from(number("--votes", 1000)).unwrap();
+        return crowd::measure(&crowd::Plan { chains, votes });
+    }
+    let heights = number("--heights", 1000);
     measure_cluster("2-of-3 shares", Shape::new(2, 3), heights);
     measure_cluster("3 cosigners around one key file", Shape::file(3), heights);
     measure_alone(heights);

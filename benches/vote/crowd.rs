@@ -26,11 +26,11 @@ use crate::support::node::{Node, Outcome, content};
 use cosigner::privval::proto::message::Sum;
 
 /// What to run.
-pub struct Plan {
+pub(crate) struct Plan {
     /// Chains; the last one or two are those that make noise.
-    pub chains: usize,
+    pub(crate) chains: usize,
     /// Votes that each validator asks for in each run.
-    pub votes: u64,
+    pub(crate) votes: u64,
 }
 
 /// From one vote of a validator to the next.
@@ -65,7 +65,7 @@ struct Chain {
 }
 
 /// Runs all three and prints them.
-pub fn measure(plan: &Plan) {
+pub(crate) fn measure(plan: &Plan) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let cluster = Cluster::new(Shape::new(2, 3));
     let mut chains = runtime.block_on(make_chains(&cluster, plan.chains));

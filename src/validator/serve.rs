@@ -1,6 +1,7 @@
 //! Answering a validator's requests, strictly in order.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,6 +12,7 @@ use super::dial::DialError;
 use super::journal::Journal;
 use super::{Address, Sign, SignRequestFor};
 use crate::peer::Signed;
+use crate::privval::noise::{NoiseError, PeerId};
 use crate::privval::{
     Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
     parse, secret_connection::SecretConnectionError, write_message,
@@ -39,8 +41,26 @@ pub(super) enum Loss {
     /// A socket, but no SecretConnection.
     #[error("{0}")]
     Handshake(#[from] SecretConnectionError),
+    /// A socket, but no noise connection.
+    #[error("{0}")]
+    Noise(#[from] NoiseError),
+    /// A validator that has seen who we are, and did not want us.
+    #[error(
+        "the validator closed the connection right after the handshake and asked nothing: it probably pins \
+         another signer. This one is {ours}; in the config.toml of a validator that shall use it stands \
+         priv_validator_laddr = \"noise://{ours}@{at}\""
+    )]
+    Unwanted {
+        /// Who we are.
+        ours: PeerId,
+        /// Where the validator was reached.
+        at: SocketAddr,
+    },
+    /// `noise://`, and nobody to be there.
+    #[error("noise:// needs an identity, see `cosigner peer-id --help`")]
+    NoIdentity,
     /// The validator began a handshake and did not end it.
-    #[error("the SecretConnection handshake took longer than {} s", .0.as_secs())]
+    #[error("the handshake took longer than {} s", .0.as_secs())]
     HandshakeTimeout(Duration),
     /// Nothing more to be read from this stream.
     #[error("{0}")]
@@ -148,6 +168,21 @@ pub(super) async fn first_request<R: AsyncRead + Unpin>(
     reader: &mut MessageReader<R>,
 ) -> Result<Vec<u8>, Loss> {
     reader.read().await?.ok_or(Loss::Closed)
+}
+
+/// The first request on a connection whose validator has just learnt who we are, and may not want us. It
+/// asks for the key at its start, and pings otherwise.
+pub(super) async fn first_request_if_wanted<R: AsyncRead + Unpin>(
+    commands: &mut Commands,
+    reader: &mut MessageReader<R>,
+    ours: PeerId,
+    at: SocketAddr,
+) -> Result<Vec<u8>, Loss> {
+    commands.let_go.mark_unchanged();
+    match read(commands, reader).await {
+        Err(Loss::Closed | Loss::Framing(FramingError::Io(_))) => Err(Loss::Unwanted { ours, at }),
+        other => other,
+    }
 }
 
 /// Reads requests, limited in length.

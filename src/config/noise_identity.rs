@@ -91,12 +91,8 @@ pub fn create_noise_identity(path: &Path) -> Result<Identity, NoiseIdentityError
             NoiseIdentityError::Write { path, source }
         }
     };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(identity.render().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))

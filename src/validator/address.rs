@@ -34,7 +34,9 @@ pub struct HostPort {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Without a scheme it is not clear whether the connection is to be encrypted.
-    #[error("validator address {0:?} has no scheme: write tcp://{0}, unix:///path/to/socket or noise://PEERID@{0}")]
+    #[error(
+        "validator address {0:?} has no scheme: write tcp://{0}, unix:///path/to/socket or noise://PEERID@{0}"
+    )]
     NoScheme(String),
     /// None of the three.
     #[error(
@@ -238,14 +240,23 @@ mod tests {
             assert_eq!(refusal(text), AddressError::NoPeer(text.to_owned()));
             assert!(refusal(text).to_string().contains("show-node-id --libp2p"));
         }
-        for at in ["10.0.0.1", "10.0.0.1:0", "10.0.0.1:65536", "validator.internal:26659", "fd00::1:1", ""] {
+        for at in [
+            "10.0.0.1",
+            "10.0.0.1:0",
+            "10.0.0.1:65536",
+            "validator.internal:26659",
+            "fd00::1:1",
+            "",
+        ] {
             let text = format!("noise://{id}@{at}");
             assert_eq!(refusal(&text), AddressError::IpPort(text.clone()), "{at}");
         }
         // CometBFT's own node id, in hexadecimal, is the likely mistake.
         for peer in ["56475aa75463474c0285df5dbf2bcab73da65135", "12D3KooW", "x@y"] {
             let text = format!("noise://{peer}@10.0.0.1:1");
-            assert!(matches!(refusal(&text), AddressError::Peer { peer: found, .. } if found == peer));
+            assert!(
+                matches!(refusal(&text), AddressError::Peer { peer: found, .. } if found == peer)
+            );
         }
     }
 }

@@ -36,12 +36,7 @@ pub(super) fn alone(plan: &Plan, home: &Home, ours: &PeerId) -> String {
 }
 
 /// A cluster: key, members, what they survive, and what to do now.
-pub(super) fn cluster(
-    plan: &Plan,
-    members: &Members,
-    cluster: &Cluster,
-    ours: &PeerId,
-) -> String {
+pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster, ours: &PeerId) -> String {
     let Members { out, cosigners, grants } = members;
     let mut text = head(plan);
     text.push_str(&format!("grants      {}\n", tolerance(*grants)));

@@ -59,16 +59,14 @@ pub(in crate::cli) fn peer_line(validators: &[Address], ours: &PeerId) -> String
 }
 
 /// What the validator's config.toml is to say. `ours` is what it pins on noise://.
-pub(in crate::cli) fn listen_address(
-    validators: &[Address],
-    here: bool,
-    ours: &PeerId,
-) -> String {
+pub(in crate::cli) fn listen_address(validators: &[Address], here: bool, ours: &PeerId) -> String {
     match validators.first() {
         Some(Address::Unix(path)) => format!("unix://{}", path.display()),
         Some(Address::Tcp(at)) if here => format!("tcp://127.0.0.1:{}", at.port()),
         Some(Address::Tcp(at)) => format!("tcp://0.0.0.0:{}", at.port()),
-        Some(Address::Noise { at, .. }) if here => format!("noise://{ours}@127.0.0.1:{}", at.port()),
+        Some(Address::Noise { at, .. }) if here => {
+            format!("noise://{ours}@127.0.0.1:{}", at.port())
+        }
         Some(Address::Noise { at, .. }) => format!("noise://{ours}@0.0.0.0:{}", at.port()),
         None => "tcp://0.0.0.0:26659".to_owned(),
     }

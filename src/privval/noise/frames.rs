@@ -75,9 +75,7 @@ impl Sealer {
             let start = out.len();
             out.resize(start + length, 0);
             let (_, frame) = out.split_at_mut_checked(start).ok_or(FrameError::Authentication)?;
-            self.keys
-                .write_message(nonce, chunk, frame)
-                .map_err(|_| FrameError::Authentication)?;
+            self.keys.write_message(nonce, chunk, frame).map_err(|_| FrameError::Authentication)?;
         }
         Ok(())
     }

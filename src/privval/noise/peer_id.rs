@@ -74,8 +74,7 @@ impl PeerId {
     /// # Errors
     /// [`PeerIdError::Key`].
     pub fn ed25519(key: [u8; 32]) -> Result<Self, PeerIdError> {
-        let point =
-            ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| PeerIdError::Key)?;
+        let point = ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| PeerIdError::Key)?;
         if point.is_weak() || *point.to_edwards().compress().as_bytes() != key {
             return Err(PeerIdError::Key);
         }

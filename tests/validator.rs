@@ -14,6 +14,8 @@ use cosigner::validator::{Connection, ConnectionState, Control, Sign, SignReques
 use cosigner::watermark::Denial;
 use ed25519_dalek::{Signer as _, SigningKey};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -557,5 +559,48 @@ async fn the_node_stops_at_a_wrong_signature_and_at_another_key() {
     let plan = plan(1, None, &Fake::new(1));
     let stopped = drive(&mut node, &plan, &mut Summary::default(), |_| {}).await;
     assert!(matches!(stopped, Err(Stopped::Key { .. })), "{stopped:?}");
+    run.abort();
+}
+
+#[tokio::test]
+async fn a_validator_that_has_taken_the_connection_is_let_go_before_it_asks_anything() {
+    let address = format!("noise://{}@127.0.0.1:0", identity().peer_id());
+    let mut node = Node::listen(&address, CHAIN).await.unwrap();
+    let (signer, control) = (Fake::new(1), Control::new());
+    let run = start(&node, &signer, &control);
+    let wire = node.accept().await.unwrap();
+    assert!(!control.any_connected(), "it may still close, because it wants another signer");
+    let again = async {
+        loop {
+            // The last message of the handshake may have come before the signer has looked up from it.
+            control.let_go();
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        closed = wire.receive_raw() => assert!(!matches!(closed, Ok(_) | Err(Fault::Timeout))),
+        () = again => {}
+    }
+    node.hang_up();
+    assert_eq!(node.public_key().await.unwrap(), signer.public());
+    run.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_and_does_not_end_is_waited_for_five_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let address = format!("noise://{}@{at}", Identity::from_seed(&[6; 32]).unwrap().peer_id());
+    let control = Control::new();
+    let run = start_at(&address, &Fake::new(1), &control);
+    let (mut stalled, _) = listener.accept().await.unwrap();
+    until(&control, all_are(ConnectionState::Waiting)).await;
+    let began = Instant::now();
+    stalled.write_all(&[0, 200, 1, 2, 3]).await.unwrap();
+    let mut sent = Vec::new();
+    let ended = timeout(Duration::from_secs(10), stalled.read_to_end(&mut sent)).await.unwrap();
+    assert!(ended.is_err(), "it is reset, not ended in order");
+    assert!((4..8).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert_eq!(sent.len(), 34, "an ephemeral key, and nothing of who we are");
     run.abort();
 }

@@ -376,4 +376,34 @@ mod tests {
         assert!(matches!(served.await.unwrap(), Loss::Shutdown));
         assert!(began.elapsed() >= LINGER);
     }
+
+    #[tokio::test]
+    async fn a_validator_that_closes_after_the_handshake_is_told_whom_to_pin() {
+        let ours: PeerId = "12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB".parse().unwrap();
+        let at = "10.0.0.1:26659".parse().unwrap();
+        let control = Control::new();
+        let mut commands =
+            Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() };
+        let (mut node, signer) = duplex(4096);
+        let mut reader = requests(signer);
+        node.write_all(&PING).await.unwrap();
+        let first = first_request_if_wanted(&mut commands, &mut reader, ours, at).await;
+        assert_eq!(first.unwrap(), PING[1..]);
+        drop(node);
+        let loss = first_request_if_wanted(&mut commands, &mut reader, ours, at).await.unwrap_err();
+        let setting = format!("priv_validator_laddr = \"noise://{ours}@10.0.0.1:26659\"");
+        assert!(loss.to_string().ends_with(&setting), "{loss}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_validator_that_stays_and_asks_nothing_is_given_up_as_silent() {
+        let ours: PeerId = "12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB".parse().unwrap();
+        let control = Control::new();
+        let mut commands =
+            Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() };
+        let (_node, signer) = duplex(4096);
+        let at = "10.0.0.1:26659".parse().unwrap();
+        let first = first_request_if_wanted(&mut commands, &mut requests(signer), ours, at).await;
+        assert!(matches!(first, Err(Loss::Silent)), "{first:?}");
+    }
 }

@@ -29,7 +29,7 @@ pub use fault::KeyFault;
 pub use file::{FileKeyError, KeyFile, KeyFileError, RawKeyError};
 pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash, messages};
 pub use open::{Backends, OpenError};
-pub use secret_file::SecretFileError;
+pub use secret_file::{SecretFileError, read as read_secret_file};
 pub use source::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};
 
 /// A whole private key, wherever it is. Calls block: each key has a thread of its own.

@@ -10,6 +10,7 @@ mod error;
 mod init;
 mod new_homes;
 mod overrides;
+mod peer_id;
 mod show;
 mod split_key;
 mod start;
@@ -60,6 +61,7 @@ enum Command {
     #[command(subcommand)]
     State(state::StateCommand),
     Address(address::Args),
+    PeerId(peer_id::Args),
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print the version
@@ -110,6 +112,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Status(args) => status::run(&home()?, &args),
         Command::State(command) => state::run(&home()?, &command),
         Command::Address(args) => address::run(&home()?, &args),
+        Command::PeerId(args) => peer_id::run(&home()?, &args),
         Command::Config(ConfigCommand::Check(args)) => check::run(&home()?, &args),
         Command::Config(ConfigCommand::Show(args)) => {
             show::run(&home()?, &args, innermost(matches))

@@ -15,6 +15,7 @@ mod key_source;
 mod load;
 mod log;
 mod new_home;
+mod noise_identity;
 mod read;
 mod settings;
 mod text;
@@ -37,6 +38,7 @@ pub use load::{
 };
 pub use log::{LogError, LogFormat, LogLevel};
 pub use new_home::{NewHome, NewNode};
+pub use noise_identity::{NoiseIdentityError, create_noise_identity, read_noise_identity};
 pub use read::{Bytes32, Bytes32Error};
 pub use settings::{
     Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,

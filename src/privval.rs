@@ -1,9 +1,10 @@
-//! The validator's protocol: messages to checked fields, canonical sign bytes, framing, SecretConnection.
+//! The validator's protocol: messages to checked fields, canonical sign bytes, framing, SecretConnection, noise.
 
 mod canonical;
 mod dialect;
 mod fields;
 mod framing;
+pub mod noise;
 mod raw;
 mod reply;
 mod request;

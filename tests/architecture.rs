@@ -32,7 +32,7 @@ const ROOMS: [Room; 15] = [
     },
     Room {
         name: "privval",
-        holds: "a validator's messages ↔ checked fields, canonical sign bytes, framing, SecretConnection",
+        holds: "a validator's messages ↔ checked fields, canonical sign bytes, framing, SecretConnection, noise",
         uses: &["types"],
     },
     Room {

@@ -57,7 +57,8 @@ fn makes_the_home_of_a_node_alone_that_is_fit_to_start_as_it_is() {
     for says in [ADDRESS, VALCONS, PUBLIC_KEY, "12345/2/3", "signs alone", "Stop whatever signs"] {
         assert!(report.contains(says), "no {says} in {report}");
     }
-    assert_eq!(names(home(&ceremony).root()), ["cosigner.toml", "state"].map(str::to_owned).into());
+    let inside = ["cosigner.toml", "identity.json", "state"];
+    assert_eq!(names(home(&ceremony).root()), inside.map(str::to_owned).into());
     assert_eq!(names(&home(&ceremony).state()), ["watermarks".to_owned()].into());
     private(home(&ceremony).root(), 4);
     let summary = check(&ceremony).done();

@@ -135,7 +135,7 @@ fn refuses_addresses_that_are_wrong_or_named_twice() {
     }
     let twice = ceremony.address(1);
     ceremony.split_with("--cosigner", &twice).refused(2, &[&twice, "named twice"]);
-    ceremony.split_with("--validator", "noise://x@10.0.0.1:1").refused(2, &["not in this version"]);
+    ceremony.split_with("--validator", "noise://x@10.0.0.1:1").refused(2, &["is no peer id"]);
     ceremony.split_with("--validator", "10.0.0.1:1").refused(2, &["tcp://", "unix://"]);
     let mut args = ceremony.args();
     args.extend(["--validator".to_owned(), "tcp://127.0.0.1:26659".to_owned()]);

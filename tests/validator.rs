@@ -6,12 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cosigner::peer::Signed;
+use cosigner::privval::noise::Identity;
 use cosigner::privval::{Fields, VoteKind, extension_sign_bytes, proto, sign_bytes};
 use cosigner::signing::Verdict;
 use cosigner::types::{Algorithm, ChainId, PublicKey, Signature};
 use cosigner::validator::{Connection, ConnectionState, Control, Sign, SignRequestFor};
 use cosigner::watermark::Denial;
 use ed25519_dalek::{Signer as _, SigningKey};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -101,8 +105,27 @@ impl Sign for Fake {
 }
 
 fn start(node: &Node, signer: &Fake, control: &Control) -> JoinHandle<()> {
-    let (chain, address) = (ChainId::new(CHAIN).unwrap(), node.address().parse().unwrap());
-    tokio::spawn(cosigner::validator::run(chain, address, signer.clone(), control.clone()))
+    start_at(&node.address(), signer, control)
+}
+
+fn start_at(address: &str, signer: &Fake, control: &Control) -> JoinHandle<()> {
+    let (chain, address) = (ChainId::new(CHAIN).unwrap(), address.parse().unwrap());
+    let (identity, control) = (Some(Arc::new(identity())), control.clone());
+    tokio::spawn(cosigner::validator::run(chain, address, identity, signer.clone(), control))
+}
+
+/// Who every signer here is on `noise://`, as the members of a cluster are.
+fn identity() -> Identity {
+    Identity::from_seed(&[5; 32]).unwrap()
+}
+
+/// Where nodes listen: on each transport, on any port.
+fn transports(folder: &TempDir) -> [String; 3] {
+    [
+        "tcp://127.0.0.1:0".to_owned(),
+        format!("unix://{}", folder.path().join("privval.sock").display()),
+        format!("noise://{}@127.0.0.1:0", identity().peer_id()),
+    ]
 }
 
 async fn node() -> Node {
@@ -155,10 +178,9 @@ fn all_are(state: ConnectionState) -> impl Fn(&[Connection]) -> bool {
 }
 
 #[tokio::test]
-async fn serves_blocks_over_tcp_and_unix_sockets() {
+async fn serves_blocks_on_every_transport() {
     let folder = tempfile::tempdir().unwrap();
-    let unix = format!("unix://{}", folder.path().join("privval.sock").display());
-    for address in ["tcp://127.0.0.1:0", &unix] {
+    for address in &transports(&folder) {
         for extension_bytes in [None, Some(0), Some(1 << 20)] {
             let mut node = Node::listen(address, CHAIN).await.unwrap();
             let (signer, control) = (Fake::new(1), Control::new());
@@ -356,8 +378,7 @@ async fn never_sends_an_extension_signature_where_none_belongs() {
 #[tokio::test]
 async fn a_signer_in_the_backlog_takes_over_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let unix = format!("unix://{}", folder.path().join("privval.sock").display());
-    for address in ["tcp://127.0.0.1:0", &unix] {
+    for address in &transports(&folder) {
         let mut node = Node::listen(address, CHAIN).await.unwrap();
         let (first, second) = (Fake::new(1), Fake::new(2));
         let controls = [Control::new(), Control::new()];
@@ -431,17 +452,19 @@ async fn lets_go_what_validators_have_taken_and_never_what_waits() {
 #[tokio::test]
 async fn redials_a_restarted_node_within_half_a_second() {
     let folder = tempfile::tempdir().unwrap();
-    let unix = format!("unix://{}", folder.path().join("privval.sock").display());
-    for address in ["tcp://127.0.0.1:0", &unix] {
+    for address in &transports(&folder) {
         let mut node = Node::listen(address, CHAIN).await.unwrap();
         let (signer, control) = (Fake::new(1), Control::new());
         let run = start(&node, &signer, &control);
         node.public_key().await.unwrap();
-        let address = node.address();
+        let again = match address.rsplit_once('@') {
+            Some((signer, _)) => format!("{signer}@{}", node.address().rsplit_once('@').unwrap().1),
+            None => node.address(),
+        };
         for _ in 0..3 {
             drop(node);
             until(&control, all_are(ConnectionState::Dialling)).await;
-            node = Node::listen(&address, CHAIN).await.unwrap();
+            node = Node::listen(&again, CHAIN).await.unwrap();
             let began = Instant::now();
             node.accept().await.unwrap();
             assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
@@ -477,10 +500,7 @@ async fn finishes_what_is_being_signed_before_it_shuts_down() {
 async fn shuts_down_while_it_dials_and_while_it_waits() {
     let mut node = node().await;
     let control = Control::new();
-    let nobody = "tcp://127.0.0.1:1".parse().unwrap();
-    let chain = ChainId::new(CHAIN).unwrap();
-    let dialling = cosigner::validator::run(chain, nobody, Fake::new(1), control.clone());
-    let dialling = tokio::spawn(dialling);
+    let dialling = start_at("tcp://127.0.0.1:1", &Fake::new(1), &control);
     let taken = start(&node, &Fake::new(1), &Control::new());
     node.public_key().await.unwrap();
     let waiting = start(&node, &Fake::new(1), &control);
@@ -539,5 +559,48 @@ async fn the_node_stops_at_a_wrong_signature_and_at_another_key() {
     let plan = plan(1, None, &Fake::new(1));
     let stopped = drive(&mut node, &plan, &mut Summary::default(), |_| {}).await;
     assert!(matches!(stopped, Err(Stopped::Key { .. })), "{stopped:?}");
+    run.abort();
+}
+
+#[tokio::test]
+async fn a_validator_that_has_taken_the_connection_is_let_go_before_it_asks_anything() {
+    let address = format!("noise://{}@127.0.0.1:0", identity().peer_id());
+    let mut node = Node::listen(&address, CHAIN).await.unwrap();
+    let (signer, control) = (Fake::new(1), Control::new());
+    let run = start(&node, &signer, &control);
+    let wire = node.accept().await.unwrap();
+    assert!(!control.any_connected(), "it may still close, because it wants another signer");
+    let again = async {
+        loop {
+            // The last message of the handshake may have come before the signer has looked up from it.
+            control.let_go();
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        closed = wire.receive_raw() => assert!(!matches!(closed, Ok(_) | Err(Fault::Timeout))),
+        () = again => {}
+    }
+    node.hang_up();
+    assert_eq!(node.public_key().await.unwrap(), signer.public());
+    run.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_and_does_not_end_is_waited_for_five_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let address = format!("noise://{}@{at}", Identity::from_seed(&[6; 32]).unwrap().peer_id());
+    let control = Control::new();
+    let run = start_at(&address, &Fake::new(1), &control);
+    let (mut stalled, _) = listener.accept().await.unwrap();
+    until(&control, all_are(ConnectionState::Waiting)).await;
+    let began = Instant::now();
+    stalled.write_all(&[0, 200, 1, 2, 3]).await.unwrap();
+    let mut sent = Vec::new();
+    let ended = timeout(Duration::from_secs(10), stalled.read_to_end(&mut sent)).await.unwrap();
+    assert!(ended.is_err(), "it is reset, not ended in order");
+    assert!((4..8).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert_eq!(sent.len(), 34, "an ephemeral key, and nothing of who we are");
     run.abort();
 }

@@ -15,7 +15,7 @@ use super::overrides::OverrideArgs;
 ///
 /// Opens everything that `start` would, except connections to validators and cosigners: modes,
 /// lock, cosigner.toml, cluster.toml, keys, state, watermarks, listening addresses; a whole key is
-/// asked whether it could sign now. Signs nothing.
+/// asked whether it could sign now. For noise:// validators the identity is read. Signs nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -100,6 +100,9 @@ fn summary(loaded: &Loaded, faults: &KeyFaults) -> String {
         let ceiling =
             opened.record.ceiling().map(|at| format!(", ceiling {at}")).unwrap_or_default();
         let _ = writeln!(text, "chain {chain}: {key}, {watermark}{ceiling}");
+    }
+    if let Some(identity) = &loaded.noise_identity {
+        let _ = writeln!(text, "noise:// as {}", identity.peer_id());
     }
     for validator in &settings.validators {
         let _ = writeln!(text, "validator {} of chain {}", validator.address, validator.chain);

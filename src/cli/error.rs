@@ -1,7 +1,7 @@
 //! How commands fail, and the exit code of each failure.
 
 use crate::backend::{FileKeyError, KeyFault, OpenError, SecretFileError};
-use crate::config::{ConfigError, HomeError, LoadError};
+use crate::config::{ConfigError, HomeError, LoadError, NoiseIdentityError};
 use crate::node::NodeError;
 use crate::raft::RaftError;
 use crate::types::ChainId;
@@ -34,6 +34,9 @@ pub enum CliError {
     /// Something that `start` needs.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Who we are for `noise://` validators.
+    #[error(transparent)]
+    NoiseIdentity(#[from] NoiseIdentityError),
     /// A watermark file.
     #[error(transparent)]
     Watermark(#[from] FileError),
@@ -141,6 +144,9 @@ impl CliError {
             Self::Node(error) if error.is_refusal() => REFUSED,
             Self::Node(_) => FAILED,
             Self::Load(LoadError::Key { source, .. }) => of_open(source),
+            Self::NoiseIdentity(error) | Self::Load(LoadError::NoiseIdentity(error)) => {
+                of_identity(error)
+            }
             Self::KeyFault { fault, .. } => of_fault(fault),
             Self::NoHome
             | Self::Config(_)
@@ -177,6 +183,15 @@ const fn of_homes(error: &NewHomesError) -> u8 {
         NewHomesError::Exists { .. } => REFUSED,
         error if error.is_usage() => BAD_USAGE,
         _ => FAILED,
+    }
+}
+
+const fn of_identity(error: &NoiseIdentityError) -> u8 {
+    match error {
+        NoiseIdentityError::File(SecretFileError::Loose { .. })
+        | NoiseIdentityError::Exists { .. } => REFUSED,
+        NoiseIdentityError::Write { .. } => FAILED,
+        _ => BAD_USAGE,
     }
 }
 

@@ -17,7 +17,9 @@ use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
 use super::address::chain_id;
-use super::new_homes::{FloorArgs, NewCluster, NewHomesError, write_alone};
+use super::new_homes::{
+    FloorArgs, LoneIdentity, NewCluster, NewHomesError, new_noise_identity, write_alone,
+};
 use super::state::now;
 pub(super) use error::InitError;
 use plan::{Place, Plan};
@@ -73,7 +75,7 @@ pub(super) struct Args {
     public_key: Option<Bytes32>,
     #[command(flatten)]
     floor: FloorArgs,
-    /// A validator to dial, tcp://host:port or unix://path; may be repeated
+    /// A validator to dial, tcp://host:port, unix://path or noise://PEERID@ip:port; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
     /// A cosigner, as the others reach it; once for each, 2 to 15. None: a node alone
@@ -109,10 +111,12 @@ fn write(plan: &Plan) -> Result<String, NewHomesError> {
     let source = KeySource::Whole(plan.written.clone());
     match &plan.place {
         Place::Alone(home) => {
-            write_alone(home, chain, source, public_key, validators, record)?;
-            Ok(report::alone(plan, home))
+            let ours = LoneIdentity::of(home)?;
+            write_alone(home, chain, source, public_key, validators, &ours, record)?;
+            Ok(report::alone(plan, home, ours.identity.peer_id()))
         }
         Place::Cluster(members) => {
+            let ours = new_noise_identity()?;
             let cluster = NewCluster {
                 out: &members.out,
                 cosigners: &members.cosigners,
@@ -126,9 +130,10 @@ fn write(plan: &Plan) -> Result<String, NewHomesError> {
                 },
                 source,
                 shares: &BTreeMap::new(),
+                noise_identity: &ours,
                 record,
             };
-            Ok(report::cluster(plan, members, &cluster.write()?))
+            Ok(report::cluster(plan, members, &cluster.write()?, ours.peer_id()))
         }
     }
 }

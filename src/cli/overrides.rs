@@ -8,8 +8,8 @@ use crate::validator::Address as ValidatorAddress;
 /// Flags of `start` and `config check`.
 #[derive(Debug, Args)]
 pub(super) struct OverrideArgs {
-    /// A validator to dial, tcp://host:port or unix://path; may be repeated, replaces the list of
-    /// cosigner.toml
+    /// A validator to dial, tcp://host:port, unix://path or noise://PEERID@ip:port; may be repeated,
+    /// replaces the list of cosigner.toml
     #[arg(
         long = "validator",
         env = "COSIGNER_VALIDATOR",

@@ -14,12 +14,13 @@ use getrandom::SysRng;
 
 use crate::config::{HostPort, KeySource};
 use crate::frost::deal::{Dealt, deal};
+use crate::privval::noise::Identity;
 use crate::types::{ChainId, ClusterKey};
 use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
 use super::address::chain_id;
-use super::new_homes::{FloorArgs, NewCluster};
+use super::new_homes::{FloorArgs, NewCluster, new_noise_identity};
 use super::state::now;
 pub(super) use error::SplitError;
 
@@ -55,7 +56,7 @@ pub(super) struct Args {
     cosigners: Vec<HostPort>,
     #[command(flatten)]
     floor: FloorArgs,
-    /// A validator to dial, tcp://host:port or unix://path; may be repeated
+    /// A validator to dial, tcp://host:port, unix://path or noise://PEERID@ip:port; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
     /// Where the homes are written
@@ -70,12 +71,17 @@ pub(super) fn run(args: &Args) -> Result<(), CliError> {
     }
     let dealt = deal(&plan.seed, plan.threshold, &mut SysRng).map_err(SplitError::Deal)?;
     prove(&dealt)?;
-    let cluster = cluster(&plan, &dealt).write().map_err(SplitError::Homes)?;
-    super::print(&report::report(&plan, &cluster))
+    let identity = new_noise_identity().map_err(SplitError::Homes)?;
+    let cluster = cluster(&plan, &dealt, &identity).write().map_err(SplitError::Homes)?;
+    super::print(&report::report(&plan, &cluster, identity.peer_id()))
 }
 
 /// The homes to be written.
-fn cluster<'p>(plan: &'p plan::Plan, dealt: &'p Dealt) -> NewCluster<'p> {
+fn cluster<'p>(
+    plan: &'p plan::Plan,
+    dealt: &'p Dealt,
+    noise_identity: &'p Identity,
+) -> NewCluster<'p> {
     let shares = &dealt.verifying_shares;
     NewCluster {
         out: &plan.out,
@@ -90,6 +96,7 @@ fn cluster<'p>(plan: &'p plan::Plan, dealt: &'p Dealt) -> NewCluster<'p> {
         },
         source: KeySource::Threshold,
         shares: &dealt.shares,
+        noise_identity,
         record: &plan.record,
     }
 }

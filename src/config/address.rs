@@ -129,7 +129,7 @@ fn checked_host(host: &str, text: &str) -> Result<String, AddressError> {
 pub(super) fn within(address: ValidatorAddress, home: &Path) -> ValidatorAddress {
     match address {
         ValidatorAddress::Unix(path) => ValidatorAddress::Unix(home.join(path)),
-        tcp @ ValidatorAddress::Tcp(_) => tcp,
+        other @ (ValidatorAddress::Tcp(_) | ValidatorAddress::Noise { .. }) => other,
     }
 }
 

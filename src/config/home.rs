@@ -87,6 +87,12 @@ impl Home {
         self.root.join("cluster.toml")
     }
 
+    /// Who this signer is for `noise://` validators, unless `cosigner.toml` says another file.
+    #[must_use]
+    pub fn identity_json(&self) -> PathBuf {
+        self.root.join("identity.json")
+    }
+
     /// The database of identity and shares.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

@@ -59,6 +59,8 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
         one("log", "level", quoted(settings.log.level.as_str())),
         one("log", "format", quoted(format)),
     ]);
+    let identity = settings.noise_identity.display();
+    all.push(one("noise", "identity", text(&identity)));
     let raw = file.get("chain").and_then(toml::Value::as_array);
     for (index, chain) in settings.chains.iter().enumerate() {
         let has = |key: &str| raw.and_then(|raw| raw.get(index)?.get(key)).is_some();
@@ -111,6 +113,7 @@ mod tests {
                 "ops.listen = \"127.0.0.1:2223\" false",
                 "log.level = \"info\" false",
                 "log.format = \"json\" true",
+                "noise.identity = \"/identity.json\" false",
                 "chain.\"c\".key = { backend = \"threshold\" } true",
                 "chain.\"c\".give_up_after = \"3s\" false",
                 "chain.\"c\".privval_version = \"v1\" false",

@@ -10,17 +10,19 @@ mod key_lock;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::backend::{Backends, KeyFault, OpenError, Source, WholeKey};
 use crate::keystore::{HeldShare, Keystore};
 use crate::peer::Identity;
+use crate::privval::noise;
 use crate::store::Store;
 use crate::types::{CertificatePin, ChainId, Cluster, MemberId, PublicKey, SetupHash, Threshold};
 use crate::watermark::{Record, WatermarkFile, Watermarked};
 
 use super::{
     ChainSettings, ConfigError, Home, HomeLock, KeySource, Lives, NodeSettings, Overrides,
-    Settings, check_owner, read_cluster, read_lives,
+    Settings, check_owner, noise_identity, read_cluster, read_lives,
 };
 pub use error::LoadError;
 pub use key_lock::KeyFileLock;
@@ -36,6 +38,8 @@ pub struct Loaded {
     pub membership: Option<Membership>,
     /// The chains of the settings with their keys and watermarks, each once.
     pub chains: BTreeMap<ChainId, LoadedChain>,
+    /// Who we are for `noise://` validators; `None` if there is none of them.
+    pub noise_identity: Option<Arc<noise::Identity>>,
     /// Keeps other processes out. Last, so that it is dropped after everything that it protects.
     pub lock: HomeLock,
 }
@@ -99,6 +103,8 @@ pub fn load(home: &Home, overrides: &Overrides) -> Result<Loaded, LoadError> {
     let settings = Settings::read(home, overrides)?;
     home.check_modes(settings.node.is_some())?;
     let lock = home.lock()?;
+    let (identity, needed) = (&settings.noise_identity, settings.uses_noise());
+    let noise_identity = noise_identity::for_start(identity, home.root(), needed)?.map(Arc::new);
     let mut backends = Backends::default();
     let mut chains = BTreeMap::new();
     let membership = match &settings.node {
@@ -119,7 +125,7 @@ pub fn load(home: &Home, overrides: &Overrides) -> Result<Loaded, LoadError> {
             None
         }
     };
-    Ok(Loaded { home: home.clone(), settings, membership, chains, lock })
+    Ok(Loaded { home: home.clone(), settings, membership, chains, noise_identity, lock })
 }
 
 /// What `state` commands work on: a home that no process uses.

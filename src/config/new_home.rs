@@ -102,7 +102,7 @@ impl NewHome {
                 text,
                 "\n# [[validator]]                          # one for each node of the chain that shall use this cosigner\n\
                  # chain_id = {chain}\n\
-                 # address = \"tcp://10.0.0.1:26659\"       # its priv_validator_laddr: tcp:// or unix://\n"
+                 # address = \"tcp://10.0.0.1:26659\"       # its priv_validator_laddr: tcp://, unix:// or noise://PEERID@ip:port\n"
             )?;
         }
         Ok(())

@@ -4,7 +4,7 @@ mod chain;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -25,6 +25,9 @@ use chain::{Place, RawChain, chains};
 /// Where health and status are served when nothing is said.
 const DEFAULT_OPS: &str = "127.0.0.1:2223";
 
+/// Our identity towards `noise://` validators, in the home, when nothing is said.
+const DEFAULT_IDENTITY: &str = "identity.json";
+
 /// Everything that `cosigner.toml`, the environment and the flags say, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,6 +41,8 @@ pub struct Settings {
     pub chains: Vec<ChainSettings>,
     /// The validators to dial, each once. May be empty: such a node helps the others sign.
     pub validators: Vec<ValidatorSettings>,
+    /// The file with our identity towards `noise://` validators.
+    pub noise_identity: PathBuf,
 }
 
 /// `[node]`.
@@ -96,6 +101,7 @@ struct File {
     chain: Vec<RawChain>,
     #[serde(default)]
     validator: Vec<RawValidator>,
+    noise: Option<Noise>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +124,12 @@ struct Ops {
 struct Log {
     level: Option<Parsed<LogLevel>>,
     format: Option<Parsed<LogFormat>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noise {
+    identity: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -191,7 +203,16 @@ impl Settings {
         let place = Place { text, file, root };
         let chains = chains(raw.chain, node.is_none(), &place)?;
         let validators = validators(raw.validator, &chains, text, file, root)?;
-        Ok(Self { node, ops_listen: ops, log, chains, validators })
+        let identity = raw.noise.and_then(|noise| noise.identity);
+        let noise_identity = root.join(identity.unwrap_or_else(|| DEFAULT_IDENTITY.into()));
+        Ok(Self { node, ops_listen: ops, log, chains, validators, noise_identity })
+    }
+
+    /// Whether a validator has to know who we are.
+    #[must_use]
+    pub fn uses_noise(&self) -> bool {
+        let noise = |it: &ValidatorSettings| matches!(it.address, ValidatorAddress::Noise { .. });
+        self.validators.iter().any(noise)
     }
 
     fn lay_over(&mut self, overrides: &Overrides, root: &Path) -> Result<(), ConfigError> {

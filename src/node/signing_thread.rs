@@ -17,6 +17,7 @@ use super::signer::Signer;
 use super::start::NodeError;
 use crate::config::ValidatorSettings;
 use crate::peer::{self, Setup};
+use crate::privval::noise::Identity;
 use crate::validator::{self, Control};
 
 /// What the signing plane's thread is made from.
@@ -26,6 +27,8 @@ pub(super) struct PlaneParts {
     /// The other members; `None` for a node alone.
     pub(super) network: Option<Network>,
     pub(super) validators: Vec<ValidatorSettings>,
+    /// Who we are for those on `noise://`.
+    pub(super) noise_identity: Option<Arc<Identity>>,
     pub(super) signer: Signer,
     pub(super) control: Control,
     pub(super) stop: watch::Receiver<bool>,
@@ -52,7 +55,8 @@ pub(super) fn spawn_signing(
 }
 
 async fn sign(parts: PlaneParts) {
-    let PlaneParts { thread, events, network, validators, signer, control, stop } = parts;
+    let PlaneParts { thread, events, network, validators, noise_identity, signer, control, stop } =
+        parts;
     let (peer_events, peer_queue) = unbounded_channel();
     let mut services = JoinSet::new();
     if let Some(network) = network
@@ -62,7 +66,8 @@ async fn sign(parts: PlaneParts) {
         return;
     }
     for ValidatorSettings { chain, address } in validators {
-        tokio::spawn(validator::run(chain, address, signer.clone(), control.clone()));
+        let identity = noise_identity.clone();
+        tokio::spawn(validator::run(chain, address, identity, signer.clone(), control.clone()));
     }
     thread.run(events, peer_queue).await;
     services.shutdown().await;

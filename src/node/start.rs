@@ -111,7 +111,7 @@ struct Node {
 impl Node {
     async fn run(loaded: Loaded, runtime: &Runtime) -> Result<(), NodeError> {
         let signals = Signals::new().map_err(NodeError::System)?;
-        let Loaded { settings, membership, chains, lock, .. } = loaded;
+        let Loaded { settings, membership, chains, noise_identity, lock, .. } = loaded;
         let ops = settings.ops_listen.map(|ops| bind("[ops] listen", ops)).transpose()?;
         let (events, event_queue) = unbounded_channel();
         let (wishes, raft_wishes) = unbounded_channel();
@@ -141,6 +141,7 @@ impl Node {
             events: event_queue,
             network,
             validators: settings.validators,
+            noise_identity,
             signer: node.signer(),
             control: node.control.clone(),
             stop: stopping,

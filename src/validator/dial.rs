@@ -9,6 +9,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::{Address, HostPort};
+use crate::privval::noise::PeerId;
 
 /// Name resolution and TCP connect together. A validator looks for its signer for 3 s at its start.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -36,6 +37,8 @@ pub(super) enum DialError {
 pub(super) enum Dialled {
     /// SecretConnection follows.
     Tcp(TcpStream),
+    /// The handshake of noise follows, with this peer.
+    Noise(TcpStream, PeerId),
     /// Messages follow.
     Unix(UnixStream),
 }
@@ -44,6 +47,7 @@ pub(super) async fn dial(address: &Address) -> Result<Dialled, DialError> {
     let connect = async {
         match address {
             Address::Tcp(host_port) => Ok(Dialled::Tcp(connect_tcp(host_port).await?)),
+            Address::Noise { peer, at } => Ok(Dialled::Noise(connect_to(*at).await?, *peer)),
             Address::Unix(path) => Ok(Dialled::Unix(UnixStream::connect(path).await?)),
         }
     };

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -10,11 +11,14 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::control::Entry;
-use super::dial::{Dialled, dial};
+use super::dial::{DialError, Dialled, dial};
 use super::journal::Journal;
-use super::serve::{Commands, Loss, Parties, first_request, requests, serve};
+use super::serve::{
+    Commands, Loss, Parties, first_request, first_request_if_wanted, requests, serve,
+};
 use super::{Address, ConnectionState, Control, Sign};
 use crate::privval::MessageReader;
+use crate::privval::noise::{Identity, PeerId, greet};
 use crate::privval::secret_connection::exchange_keys;
 use crate::types::ChainId;
 
@@ -29,9 +33,17 @@ const NOTABLE_WAIT: Duration = Duration::from_secs(1);
 
 /// Keeps a connection to one validator and answers for one chain on it, until
 /// [`Control::shut_down`]. Never fails: what goes wrong is logged, shown in
-/// [`Control::connections`], and tried again.
-pub async fn run<S: Sign>(chain: ChainId, address: Address, signer: S, control: Control) {
+/// [`Control::connections`], and tried again. `identity` is who we are on `noise://`; it is not used
+/// elsewhere.
+pub async fn run<S: Sign>(
+    chain: ChainId,
+    address: Address,
+    identity: Option<Arc<Identity>>,
+    signer: S,
+    control: Control,
+) {
     let mut link = Link {
+        identity,
         entry: control.enter(&chain, &address),
         journal: Journal::new(chain.clone(), address.clone()),
         commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
@@ -59,6 +71,7 @@ fn pause() -> Duration {
 }
 
 struct Link<S> {
+    identity: Option<Arc<Identity>>,
     parties: Parties<S>,
     commands: Commands,
     journal: Journal,
@@ -75,6 +88,7 @@ impl<S: Sign> Link<S> {
         };
         let result = match dialled {
             Ok(Dialled::Tcp(stream)) => self.tcp(stream).await,
+            Ok(Dialled::Noise(stream, peer)) => self.noise(stream, peer).await,
             Ok(Dialled::Unix(stream)) => {
                 let (reader, mut writer) = stream.into_split();
                 let mut reader = requests(reader);
@@ -92,15 +106,39 @@ impl<S: Sign> Link<S> {
         // Not `into_split`: its halves end the stream in order when they are dropped, see `dial`.
         let (reader, writer) = tokio::io::split(stream);
         let exchanged = self.backlog(async { Ok(exchange_keys(reader, writer).await?) }).await?;
-        let identity = identity()?;
-        let (reader, mut writer, _) = tokio::select! {
-            biased;
-            () = self.commands.shut_down() => return Err(Loss::Shutdown),
-            done = timeout(HANDSHAKE, exchanged.authenticate(&identity)) => {
-                done.map_err(|_| Loss::HandshakeTimeout(HANDSHAKE))??
-            }
-        };
+        let identity = passing_identity()?;
+        let done = self.handshake(async { Ok(exchanged.authenticate(&identity).await?) }).await?;
+        let (reader, mut writer, _) = done;
         Ok(self.serve(&mut requests(reader), &mut writer, None).await)
+    }
+
+    async fn noise(&mut self, stream: TcpStream, peer: PeerId) -> Result<Loss, Loss> {
+        let Some(identity) = self.identity.clone() else { return Err(Loss::NoIdentity) };
+        let at = stream.peer_addr().map_err(DialError::from)?;
+        // Not `into_split`, as above.
+        let (reader, writer) = tokio::io::split(stream);
+        let greeted = self.backlog(async { Ok(greet(reader, writer).await?) }).await?;
+        let done =
+            self.handshake(async { Ok(greeted.authenticate(&identity, &peer).await?) }).await?;
+        let (reader, mut writer) = done;
+        let mut reader = requests(reader);
+        let ours = *identity.peer_id();
+        let first = first_request_if_wanted(&mut self.commands, &mut reader, ours, at).await?;
+        Ok(self.serve(&mut reader, &mut writer, Some(first)).await)
+    }
+
+    /// What a validator that has taken the connection answers within a round trip.
+    async fn handshake<T>(
+        &mut self,
+        done: impl Future<Output = Result<T, Loss>>,
+    ) -> Result<T, Loss> {
+        tokio::select! {
+            biased;
+            () = self.commands.shut_down() => Err(Loss::Shutdown),
+            done = timeout(HANDSHAKE, done) => {
+                done.unwrap_or(Err(Loss::HandshakeTimeout(HANDSHAKE)))
+            }
+        }
     }
 
     /// Waits for the validator to take the connection, without deadline (privval trap T2).
@@ -143,7 +181,7 @@ impl<S: Sign> Link<S> {
 }
 
 /// A validator looks at nobody's identity on `tcp://`, so a new one each time is as good as any.
-fn identity() -> Result<SigningKey, Loss> {
+fn passing_identity() -> Result<SigningKey, Loss> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(Loss::Random)?;
     Ok(SigningKey::from_bytes(&seed))

@@ -1,6 +1,7 @@
 //! Answering a validator's requests, strictly in order.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,6 +12,7 @@ use super::dial::DialError;
 use super::journal::Journal;
 use super::{Address, Sign, SignRequestFor};
 use crate::peer::Signed;
+use crate::privval::noise::{NoiseError, PeerId};
 use crate::privval::{
     Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
     parse, secret_connection::SecretConnectionError, write_message,
@@ -39,8 +41,26 @@ pub(super) enum Loss {
     /// A socket, but no SecretConnection.
     #[error("{0}")]
     Handshake(#[from] SecretConnectionError),
+    /// A socket, but no noise connection.
+    #[error("{0}")]
+    Noise(#[from] NoiseError),
+    /// A validator that has seen who we are, and did not want us.
+    #[error(
+        "the validator closed the connection right after the handshake and asked nothing: it probably pins \
+         another signer. This one is {ours}; in the config.toml of a validator that shall use it stands \
+         priv_validator_laddr = \"noise://{ours}@{at}\""
+    )]
+    Unwanted {
+        /// Who we are.
+        ours: PeerId,
+        /// Where the validator was reached.
+        at: SocketAddr,
+    },
+    /// `noise://`, and nobody to be there.
+    #[error("noise:// needs an identity, see `cosigner peer-id --help`")]
+    NoIdentity,
     /// The validator began a handshake and did not end it.
-    #[error("the SecretConnection handshake took longer than {} s", .0.as_secs())]
+    #[error("the handshake took longer than {} s", .0.as_secs())]
     HandshakeTimeout(Duration),
     /// Nothing more to be read from this stream.
     #[error("{0}")]
@@ -148,6 +168,21 @@ pub(super) async fn first_request<R: AsyncRead + Unpin>(
     reader: &mut MessageReader<R>,
 ) -> Result<Vec<u8>, Loss> {
     reader.read().await?.ok_or(Loss::Closed)
+}
+
+/// The first request on a connection whose validator has just learnt who we are, and may not want us. It
+/// asks for the key at its start, and pings otherwise.
+pub(super) async fn first_request_if_wanted<R: AsyncRead + Unpin>(
+    commands: &mut Commands,
+    reader: &mut MessageReader<R>,
+    ours: PeerId,
+    at: SocketAddr,
+) -> Result<Vec<u8>, Loss> {
+    commands.let_go.mark_unchanged();
+    match read(commands, reader).await {
+        Err(Loss::Closed | Loss::Framing(FramingError::Io(_))) => Err(Loss::Unwanted { ours, at }),
+        other => other,
+    }
 }
 
 /// Reads requests, limited in length.
@@ -340,5 +375,35 @@ mod tests {
         control.shut_down();
         assert!(matches!(served.await.unwrap(), Loss::Shutdown));
         assert!(began.elapsed() >= LINGER);
+    }
+
+    #[tokio::test]
+    async fn a_validator_that_closes_after_the_handshake_is_told_whom_to_pin() {
+        let ours: PeerId = "12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB".parse().unwrap();
+        let at = "10.0.0.1:26659".parse().unwrap();
+        let control = Control::new();
+        let mut commands =
+            Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() };
+        let (mut node, signer) = duplex(4096);
+        let mut reader = requests(signer);
+        node.write_all(&PING).await.unwrap();
+        let first = first_request_if_wanted(&mut commands, &mut reader, ours, at).await;
+        assert_eq!(first.unwrap(), PING[1..]);
+        drop(node);
+        let loss = first_request_if_wanted(&mut commands, &mut reader, ours, at).await.unwrap_err();
+        let setting = format!("priv_validator_laddr = \"noise://{ours}@10.0.0.1:26659\"");
+        assert!(loss.to_string().ends_with(&setting), "{loss}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_validator_that_stays_and_asks_nothing_is_given_up_as_silent() {
+        let ours: PeerId = "12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB".parse().unwrap();
+        let control = Control::new();
+        let mut commands =
+            Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() };
+        let (_node, signer) = duplex(4096);
+        let at = "10.0.0.1:26659".parse().unwrap();
+        let first = first_request_if_wanted(&mut commands, &mut requests(signer), ours, at).await;
+        assert!(matches!(first, Err(Loss::Silent)), "{first:?}");
     }
 }

@@ -129,6 +129,25 @@ impl Cluster {
         &self.member(id).home
     }
 
+    /// Who a member is for `noise://` validators, as `peer-id` says.
+    pub fn peer_id(&self, id: usize) -> String {
+        let done = command().arg("peer-id").arg("--home").arg(self.home(id)).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Has every member dial this address, too, from its next start on.
+    pub fn add_validator(&self, address: &str) {
+        for id in self.ids() {
+            let path = self.home(id).join("cosigner.toml");
+            let mut text = fs::read_to_string(&path).unwrap().replace("validator = []\n", "");
+            text.push_str(&format!(
+                "\n[[validator]]\nchain_id = \"{CHAIN}\"\naddress = \"{address}\"\n"
+            ));
+            fs::write(&path, text).unwrap();
+        }
+    }
+
     /// All members, from 1 to n.
     pub fn ids(&self) -> Vec<usize> {
         (1..=self.members.len()).collect()

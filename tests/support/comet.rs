@@ -32,6 +32,7 @@ pub enum Signer {
 pub struct Comet {
     /// Before the directory, so that the process is gone when its files are removed.
     process: Option<Process>,
+    version: String,
     binary: PathBuf,
     rpc: SocketAddr,
     directory: Option<TempDir>,
@@ -55,18 +56,23 @@ pub fn version() -> String {
 
 /// Builds that version with `scripts/cometbft`. Without Go this fails the test: a test that cannot
 /// run has not passed.
-fn build() -> PathBuf {
+fn build(version: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let built = Command::new(root.join("scripts/cometbft")).arg(version()).output().unwrap();
+    let built = Command::new(root.join("scripts/cometbft")).arg(version).output().unwrap();
     let said = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "no CometBFT {} to test with:\n{said}", version());
+    assert!(built.status.success(), "no CometBFT {version} to test with:\n{said}");
     PathBuf::from(String::from_utf8(built.stdout).unwrap().trim_end())
 }
 
 impl Comet {
     /// `cometbft init`, set up for a chain of one validator that makes blocks at the signer's speed.
     pub fn init(vote_extensions: bool) -> Self {
-        let binary = build();
+        Self::init_of(&version(), vote_extensions)
+    }
+
+    /// [`Comet::init`] with this version, for what only some versions have.
+    pub fn init_of(version: &str, vote_extensions: bool) -> Self {
+        let binary = build(version);
         let directory = tempfile::Builder::new().prefix("cometbft-test.").tempdir().unwrap();
         let done =
             Command::new(&binary).arg("init").arg("--home").arg(directory.path()).output().unwrap();
@@ -74,7 +80,8 @@ impl Comet {
         let rpc = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         edit_genesis(&directory.path().join("config/genesis.json"), vote_extensions);
         edit_config(&directory.path().join("config/config.toml"), rpc);
-        Self { process: None, binary, rpc, directory: Some(directory) }
+        let version = version.to_owned();
+        Self { process: None, version, binary, rpc, directory: Some(directory) }
     }
 
     fn home(&self) -> &Path {
@@ -99,6 +106,30 @@ impl Comet {
         fs::write(&path, serde_json::to_vec_pretty(&genesis).unwrap()).unwrap();
         fs::remove_file(self.home().join("config/priv_validator_key.json")).unwrap();
         fs::remove_file(self.home().join("data/priv_validator_state.json")).unwrap();
+    }
+
+    /// The node's version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Who the node is on `noise://`, as `show-node-id --libp2p` says.
+    pub fn peer_id(&self) -> String {
+        let mut show = Command::new(&self.binary);
+        show.args(["show-node-id", "--libp2p", "--home"]).arg(self.home());
+        let done = show.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Gives the node this identity, the text of a `node_key.json`.
+    pub fn set_node_key(&self, text: &str) {
+        fs::write(self.home().join("config/node_key.json"), text).unwrap();
+    }
+
+    /// What the node has said so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
     }
 
     /// The node's own signer's last state, as its file says.

@@ -101,7 +101,8 @@ pub struct Asked {
 }
 
 impl Node {
-    /// Listens on `tcp://host:port` (port 0: any) or `unix://path`; a stale socket file is removed.
+    /// Listens on `tcp://host:port` (port 0: any), `unix://path` (a stale socket file is removed) or
+    /// `noise://signer@ip:port`.
     pub async fn listen(address: &str, chain: &str) -> std::io::Result<Self> {
         let bound = Bound::bind(address).await?;
         let last_exchange = Instant::now();

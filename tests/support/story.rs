@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cluster::Cluster;
-use super::comet::{Comet, version};
+use super::comet::Comet;
 use super::wait;
 
 /// A step of the story may take this long on a busy machine; what it should take is measured
@@ -49,7 +49,7 @@ pub fn check_every_commit(node: &Comet, story: &Story) {
     );
     println!(
         "{}: {} blocks, {} after round 0, connection holder killed {} times",
-        version(),
+        node.version(),
         commits.len(),
         late.len(),
         story.holders_killed,

@@ -3,13 +3,14 @@
 use super::plan::{Members, Plan};
 use crate::backend::{Pin, Pkcs11Source, Source, Token};
 use crate::cli::new_homes::{
-    Trial, heading, home_of, is_trial, listen_address, member_lines, trial_steps,
+    Trial, heading, home_of, is_trial, listen_address, member_lines, peer_line, trial_steps,
 };
 use crate::config::Home;
+use crate::privval::noise::PeerId;
 use crate::types::{Cluster, Threshold};
 
 /// A node alone: key, home, and what to do now.
-pub(super) fn alone(plan: &Plan, home: &Home) -> String {
+pub(super) fn alone(plan: &Plan, home: &Home, ours: &PeerId) -> String {
     let home = home.root().display();
     let steps = [
         compare(),
@@ -18,10 +19,11 @@ pub(super) fn alone(plan: &Plan, home: &Home) -> String {
         format!(
             "Start it, as the user that owns {home}:\n     cosigner config check --home {home}\n     cosigner start --home {home}"
         ),
-        laddr(plan, "this node only"),
+        laddr(plan, "this node only", ours),
     ];
     [
         head(plan),
+        peer_line(&plan.validators, ours),
         format!("home        {home}: signs alone\n"),
         numbered(&steps),
         "Never run this home twice, nor a copy of it, and never bring state/ back from a backup: what has\n\
@@ -34,10 +36,11 @@ pub(super) fn alone(plan: &Plan, home: &Home) -> String {
 }
 
 /// A cluster: key, members, what they survive, and what to do now.
-pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster) -> String {
+pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster, ours: &PeerId) -> String {
     let Members { out, cosigners, grants } = members;
     let mut text = head(plan);
     text.push_str(&format!("grants      {}\n", tolerance(*grants)));
+    text.push_str(&peer_line(&plan.validators, ours));
     text.push_str(&member_lines(cluster, out));
     if is_trial(&plan.record, cosigners) {
         if is_inside(&plan.written) {
@@ -47,6 +50,7 @@ pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster) -> Stri
             out,
             cosigners,
             validators: &plan.validators,
+            ours,
             prize: "the key, or the use of it",
             never: "Nothing else may ever sign with this key.",
         }));
@@ -69,7 +73,7 @@ pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster) -> Stri
             "On each machine:  cosigner config check --home /var/lib/cosigner\n   \
              and then:         cosigner start --home /var/lib/cosigner"
                 .to_owned(),
-            laddr(plan, "the cosigners only"),
+            laddr(plan, "the cosigners only", ours),
         ]));
     }
     text.push_str(
@@ -156,10 +160,10 @@ fn validators(plan: &Plan, file: &str) -> String {
     }
 }
 
-fn laddr(plan: &Plan, who: &str) -> String {
+fn laddr(plan: &Plan, who: &str, ours: &PeerId) -> String {
     format!(
         "In the validator's config.toml set  priv_validator_laddr = \"{}\"  (reachable for\n   {who}), and start it.",
-        listen_address(&plan.validators, false)
+        listen_address(&plan.validators, false, ours)
     )
 }
 

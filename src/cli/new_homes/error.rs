@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::config::HostPort;
+use crate::config::{HostPort, NoiseIdentityError};
 use crate::keystore::KeystoreError;
 use crate::peer::IdentityError;
+use crate::privval::noise;
 use crate::raft::RaftError;
 use crate::store::StoreError;
 use crate::types::ClusterError;
@@ -66,6 +67,12 @@ pub enum NewHomesError {
     /// No identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The identity towards validators that is in the home already.
+    #[error(transparent)]
+    NoiseIdentity(#[from] NoiseIdentityError),
+    /// No new identity towards validators.
+    #[error("no identity for noise:// validators: {0}")]
+    NoNoiseIdentity(noise::IdentityError),
     /// keys/ could not be written.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
@@ -100,6 +107,7 @@ impl NewHomesError {
                 | Self::NothingSigned { .. }
                 | Self::SameCosigner(_)
                 | Self::SameValidator(_)
+                | Self::NoiseIdentity(_)
         )
     }
 }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::{Cosigner, home_of};
 use crate::cli::address::{describe, prefix};
 use crate::cli::state::is_floor;
+use crate::privval::noise::PeerId;
 use crate::types::{ChainId, Cluster, PublicKey};
 use crate::validator::Address;
 use crate::watermark::Record;
@@ -49,12 +50,24 @@ pub(in crate::cli) fn member_lines(cluster: &Cluster, out: &Path) -> String {
     text
 }
 
-/// What the validator's config.toml is to say.
-pub(in crate::cli) fn listen_address(validators: &[Address], here: bool) -> String {
+/// A line with who the signer is, if a validator has to know.
+pub(in crate::cli) fn peer_line(validators: &[Address], ours: &PeerId) -> String {
+    if validators.iter().any(|address| matches!(address, Address::Noise { .. })) {
+        return format!("peer id     {ours}: the signer that noise:// validators pin\n");
+    }
+    String::new()
+}
+
+/// What the validator's config.toml is to say. `ours` is what it pins on noise://.
+pub(in crate::cli) fn listen_address(validators: &[Address], here: bool, ours: &PeerId) -> String {
     match validators.first() {
         Some(Address::Unix(path)) => format!("unix://{}", path.display()),
         Some(Address::Tcp(at)) if here => format!("tcp://127.0.0.1:{}", at.port()),
         Some(Address::Tcp(at)) => format!("tcp://0.0.0.0:{}", at.port()),
+        Some(Address::Noise { at, .. }) if here => {
+            format!("noise://{ours}@127.0.0.1:{}", at.port())
+        }
+        Some(Address::Noise { at, .. }) => format!("noise://{ours}@0.0.0.0:{}", at.port()),
         None => "tcp://0.0.0.0:26659".to_owned(),
     }
 }
@@ -64,6 +77,8 @@ pub(in crate::cli) struct Trial<'p> {
     pub(in crate::cli) out: &'p Path,
     pub(in crate::cli) cosigners: &'p [Cosigner],
     pub(in crate::cli) validators: &'p [Address],
+    /// Who the signer is on noise://.
+    pub(in crate::cli) ours: &'p PeerId,
     /// What whoever breaks in here has.
     pub(in crate::cli) prize: &'static str,
     /// The last sentence.
@@ -92,7 +107,7 @@ pub(in crate::cli) fn trial_steps(trial: &Trial<'_>) -> String {
         "- In the validator's config.toml set  priv_validator_laddr = \"{}\"  and start it.\n\
          - Look:  cosigner status --home {}\n\
          {}",
-        listen_address(trial.validators, true),
+        listen_address(trial.validators, true, trial.ours),
         trial.cosigners.first().map(home).unwrap_or_default().display(),
         trial.never
     );

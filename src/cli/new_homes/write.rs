@@ -7,11 +7,13 @@ use super::members::{check_absent, ops_listen_alone};
 use super::out::{Out, make_directory, write_file};
 use super::{Cosigner, NewHomesError, home_of};
 use crate::config::{
-    Home, KeySource, NewHome, NewNode, put_incarnation, put_owner, render_cluster,
+    Home, KeySource, NewHome, NewNode, NoiseIdentityError, put_incarnation, put_owner,
+    read_noise_identity, render_cluster,
 };
 use crate::frost::SigningShare;
 use crate::keystore::Keystore;
 use crate::peer::Identity;
+use crate::privval::noise;
 use crate::raft::create_state;
 use crate::store::{Batch, Store};
 use crate::types::{ChainId, Cluster, ClusterKey, Incarnation, Member, MemberId, PublicKey};
@@ -33,6 +35,8 @@ pub(in crate::cli) struct NewCluster<'p> {
     pub(in crate::cli) source: KeySource,
     /// Each member's share; none if the key is whole.
     pub(in crate::cli) shares: &'p BTreeMap<MemberId, SigningShare>,
+    /// Who all of them are for a `noise://` validator, which pins one signer.
+    pub(in crate::cli) noise_identity: &'p noise::Identity,
     /// The watermark that every home begins with.
     pub(in crate::cli) record: &'p Record,
 }
@@ -57,6 +61,7 @@ impl NewCluster<'_> {
             make_directory(home.root())?;
             write_file(&home.cosigner_toml(), &self.settings(cosigner).render())?;
             write_file(&home.cluster_toml(), &text)?;
+            write_file(&home.identity_json(), &self.noise_identity.render())?;
             let share = self.shares.get(&cosigner.id);
             let shares: Vec<_> = share.map(|share| (&self.key.chain, share)).into_iter().collect();
             Keystore::create(&home.keys(), cosigner.id, &identity.to_bytes(), &cluster, &shares)?;
@@ -82,19 +87,45 @@ impl NewCluster<'_> {
     }
 }
 
+/// Who a node alone is for `noise://` validators.
+pub(in crate::cli) struct LoneIdentity {
+    pub(in crate::cli) identity: noise::Identity,
+    /// Whether its file is in the home already, for example from cosmos/kms.
+    found: bool,
+}
+
+impl LoneIdentity {
+    /// That of the file in the home, if there is one; else a new one.
+    pub(in crate::cli) fn of(home: &Home) -> Result<Self, NewHomesError> {
+        match read_noise_identity(&home.identity_json(), home.root()) {
+            Ok(identity) => Ok(Self { identity, found: true }),
+            Err(NoiseIdentityError::Missing { .. }) => {
+                Ok(Self { identity: new_noise_identity()?, found: false })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Who a new signer is for `noise://` validators.
+pub(in crate::cli) fn new_noise_identity() -> Result<noise::Identity, NewHomesError> {
+    noise::Identity::generate().map_err(NewHomesError::NoNoiseIdentity)
+}
+
 /// Refuses a home that has anything of a node in it.
 pub(in crate::cli) fn check_alone(home: &Home) -> Result<(), NewHomesError> {
     check_absent([home.cosigner_toml(), home.cluster_toml(), home.keys(), home.state()], "--home")
 }
 
-/// Writes the home of a node alone: settings and watermark. Nobody else is there, so there is
-/// neither identity nor Raft.
+/// Writes the home of a node alone: settings, watermark, and who it is for `noise://` validators. There
+/// is no other cosigner, so there is neither an identity for them nor Raft.
 pub(in crate::cli) fn write_alone(
     home: &Home,
     chain: &ChainId,
     source: KeySource,
     public_key: &PublicKey,
     validators: &[ValidatorAddress],
+    noise_identity: &LoneIdentity,
     record: &Record,
 ) -> Result<(), NewHomesError> {
     let settings = NewHome {
@@ -109,8 +140,14 @@ pub(in crate::cli) fn write_alone(
     let unfinished = Home::new(&out.unfinished);
     write_watermark(&unfinished, chain, public_key, record)?;
     write_file(&unfinished.cosigner_toml(), &settings.render())?;
+    let mut names = vec!["state"];
+    if !noise_identity.found {
+        write_file(&unfinished.identity_json(), &noise_identity.identity.render())?;
+        names.push("identity.json");
+    }
     // The settings last: with them the home is whole.
-    out.finish(&["state".to_owned(), "cosigner.toml".to_owned()])
+    names.push("cosigner.toml");
+    out.finish(&names.into_iter().map(str::to_owned).collect::<Vec<_>>())
 }
 
 fn write_watermark(

@@ -1,28 +1,31 @@
 //! What the operator reads after a split.
 
 use crate::cli::new_homes::{
-    Trial, heading, home_of, is_trial, listen_address, member_lines, trial_steps,
+    Trial, heading, home_of, is_trial, listen_address, member_lines, peer_line, trial_steps,
 };
+use crate::privval::noise::PeerId;
 use crate::types::Cluster;
 
 use super::plan::Plan;
 
 /// Key, members, what the threshold means, and what to do now.
-pub(super) fn report(plan: &Plan, cluster: &Cluster) -> String {
+pub(super) fn report(plan: &Plan, cluster: &Cluster, ours: &PeerId) -> String {
     let steps = if is_trial(&plan.record, &plan.cosigners) {
         trial_steps(&Trial {
             out: &plan.out,
             cosigners: &plan.cosigners,
             validators: &plan.validators,
+            ours,
             prize: "every share",
             never: "The key file must never be used to sign again, anywhere.",
         })
     } else {
-        next_steps(plan)
+        next_steps(plan, ours)
     };
     [
         heading(&plan.chain, &plan.public_key, &plan.record),
         format!("threshold   {}\n", tolerance(plan)),
+        peer_line(&plan.validators, ours),
         member_lines(cluster, &plan.out),
         steps,
     ]
@@ -53,7 +56,7 @@ fn tolerance(plan: &Plan) -> String {
     format!("{}: {down}; {dishonest}", plan.threshold)
 }
 
-fn next_steps(plan: &Plan) -> String {
+fn next_steps(plan: &Plan, ours: &PeerId) -> String {
     let first = plan
         .cosigners
         .first()
@@ -68,7 +71,7 @@ fn next_steps(plan: &Plan) -> String {
         Some(_) => "If it has signed since its state file was\n   taken, delete",
         None => "If it has signed anything for this chain\n   by now, delete",
     };
-    let listen = listen_address(&plan.validators, false);
+    let listen = listen_address(&plan.validators, false, ours);
     format!(
         "
 Next:

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::OpenError;
 use crate::config::home::{LOST_STATE, shell};
-use crate::config::{ConfigError, HomeError, IncarnationError};
+use crate::config::{ConfigError, HomeError, IncarnationError, NoiseIdentityError};
 use crate::keystore::KeystoreError;
 use crate::peer::IdentityError;
 use crate::store::StoreError;
@@ -20,6 +20,9 @@ pub enum LoadError {
     /// Modes, lock, missing directories.
     #[error(transparent)]
     Home(#[from] HomeError),
+    /// Who we are for `noise://` validators.
+    #[error(transparent)]
+    NoiseIdentity(#[from] NoiseIdentityError),
     /// Shares and identity.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),

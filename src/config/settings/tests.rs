@@ -181,7 +181,8 @@ fn refuses_wrong_values_where_they_stand() {
         ("[log]\nlevel = \"loud\"\n", "no log level"),
         ("[log]\nformat = \"xml\"\n", "no log format"),
         ("[ops]\nlisten = \"x\"\n", "ip:port"),
-        ("[[validator]]\nchain_id = \"c\"\naddress = \"noise://x@a:1\"\n", "not in this version"),
+        ("[[validator]]\nchain_id = \"c\"\naddress = \"noise://x@a:1\"\n", "is no peer id"),
+        ("[noise]\nidentify = \"a\"\n", "did you mean `identity`?"),
         ("[[validator]]\nchain_id = \"d\"\naddress = \"tcp://a:1\"\n", "no [[chain]]"),
         ("[[chain]]\nid = \"c\"\nkey = { backend = \"threshold\" }\n", "a second time"),
     ] {

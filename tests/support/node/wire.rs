@@ -3,14 +3,18 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cosigner::privval::secret_connection::handshake;
 use cosigner::privval::{MessageReader, proto, write_message};
 use ed25519_dalek::SigningKey;
+use libp2p_core::upgrade::InboundConnectionUpgrade as _;
+use libp2p_identity::{Keypair, PeerId};
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
+use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 
 use super::proto::message::Sum;
 use super::{Fault, READ_WRITE};
@@ -28,6 +32,15 @@ pub enum Bound {
     Tcp(TcpListener),
     /// Without.
     Unix(UnixListener, PathBuf),
+    /// With libp2p's noise, for one signer.
+    Noise(TcpListener, Arc<Pins>),
+}
+
+/// Who a node on `noise://` is, and the signer that it takes.
+#[derive(Debug)]
+pub struct Pins {
+    node: Keypair,
+    signer: PeerId,
 }
 
 /// Accepted, nothing said yet.
@@ -36,6 +49,8 @@ pub enum Accepted {
     Tcp(TcpStream),
     /// Messages follow.
     Unix(UnixStream),
+    /// The handshake of noise follows.
+    Noise(TcpStream, Arc<Pins>),
 }
 
 /// A connection to a signer after the handshake.
@@ -55,8 +70,18 @@ impl Bound {
             }
             return Ok(Self::Unix(UnixListener::bind(path)?, PathBuf::from(path)));
         }
+        if let Some(rest) = address.strip_prefix("noise://") {
+            let invalid = || io::Error::new(io::ErrorKind::InvalidInput, address.to_owned());
+            let (signer, at) = rest.split_once('@').ok_or_else(invalid)?;
+            let signer = signer.parse().map_err(|_| invalid())?;
+            // Of the node's node_key.json: the same at every start.
+            let node = Keypair::ed25519_from_bytes([0x6e; 32]).map_err(|_| invalid())?;
+            return Ok(Self::Noise(TcpListener::bind(at).await?, Arc::new(Pins { node, signer })));
+        }
         let Some(host_port) = address.strip_prefix("tcp://") else {
-            let text = format!("{address} is neither tcp://host:port nor unix://path");
+            let text = format!(
+                "{address} is neither tcp://host:port, unix://path nor noise://signer@ip:port"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         };
         Ok(Self::Tcp(TcpListener::bind(host_port).await?))
@@ -68,6 +93,10 @@ impl Bound {
                 .local_addr()
                 .map_or_else(|error| error.to_string(), |address| format!("tcp://{address}")),
             Self::Unix(_, path) => format!("unix://{}", path.display()),
+            Self::Noise(listener, pins) => listener.local_addr().map_or_else(
+                |error| error.to_string(),
+                |at| format!("noise://{}@{at}", pins.node.public().to_peer_id()),
+            ),
         }
     }
 
@@ -79,6 +108,11 @@ impl Bound {
                 Ok(Accepted::Tcp(stream))
             }
             Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Noise(listener, pins) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Accepted::Noise(stream, Arc::clone(pins)))
+            }
         }
     }
 }
@@ -101,6 +135,19 @@ impl Accepted {
             Self::Unix(stream) => {
                 let (reader, writer) = stream.into_split();
                 Ok(Wire::new(Box::new(reader), Box::new(writer), String::new()))
+            }
+            Self::Noise(stream, pins) => {
+                let signer = stream.peer_addr()?.to_string();
+                let failed = |error: libp2p_noise::Error| Fault::Handshake(error.to_string());
+                let config = libp2p_noise::Config::new(&pins.node).map_err(failed)?;
+                let shaken = config.upgrade_inbound(stream.compat(), "/noise").await;
+                let (peer, stream) = shaken.map_err(failed)?;
+                // As `noise_listener.go` does: after the handshake, and by closing.
+                if peer != pins.signer {
+                    return Err(Fault::Handshake(format!("signer peer {peer} not allowlisted")));
+                }
+                let (reader, writer) = tokio::io::split(stream.compat());
+                Ok(Wire::new(Box::new(reader), Box::new(writer), signer))
             }
         }
     }

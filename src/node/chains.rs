@@ -86,6 +86,7 @@ impl ChainParts {
                 ChainKey::whole(info)?
             }
         };
+        let key = key.with_dialect(settings.dialect);
         let backend = match &settings.key {
             KeySource::Threshold => "threshold",
             KeySource::Whole(source) => source.name(),
@@ -97,8 +98,7 @@ impl ChainParts {
             GiveUp::After(limit) => Some(limit),
             GiveUp::Never => None,
         };
-        let dialect = settings.dialect;
-        let starting = Starting { key: Arc::new(key), record, receipt: watermarked, dialect };
+        let starting = Starting { key: Arc::new(key), record, receipt: watermarked };
         self.starting.push((starting, give_up_after));
         let writer = Writer::start(chain.clone(), watermark, events.clone());
         self.writers.insert(chain, writer.map_err(NodeError::System)?);

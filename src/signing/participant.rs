@@ -19,7 +19,7 @@ use crate::frost::{
     FrostError, HedgeSecret, NonceCommitment, Nonces, RawCommitment, SigningPackage, commit, sign,
 };
 use crate::peer::{Failure, Order, SessionId, SetShare, SigningSet};
-use crate::privval::{Dialect, Fields, extension_sign_bytes, sign_bytes};
+use crate::privval::{Fields, extension_sign_bytes, sign_bytes};
 use crate::types::{ChainId, Hrs, Incarnation, MemberId, UnixMillis};
 use crate::watermark::{Decision, Denial, Record, Watermarked, decide};
 
@@ -37,8 +37,6 @@ pub struct Starting {
     pub record: Record,
     /// That it holds it durably.
     pub receipt: Watermarked,
-    /// How the chain's validators speak, as this member's own settings say.
-    pub dialect: Dialect,
 }
 
 /// The member's side of signing, for all chains.
@@ -82,7 +80,6 @@ pub(super) struct Spent {
 /// One chain's critical section: everything that the rule reads and writes.
 pub(super) struct Watch {
     pub(super) key: Arc<ChainKey>,
-    pub(super) dialect: Dialect,
     /// The highest that was agreed to, perhaps still on its way to the disk.
     record: Record,
     /// The latest write that returned.
@@ -112,7 +109,6 @@ impl Participant {
         let watch = |starting: Starting| {
             let watch = Watch {
                 key: starting.key,
-                dialect: starting.dialect,
                 record: starting.record,
                 receipt: starting.receipt,
                 withheld: Vec::new(),

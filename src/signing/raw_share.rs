@@ -51,7 +51,7 @@ impl Participant {
         message: &RawMessage,
     ) -> Option<Result<RawAllowed, RawRefused>> {
         let watch = self.chains.get(chain)?;
-        Some(RawAllowed::new(chain, &watch.dialect, message))
+        Some(RawAllowed::new(chain, &watch.key.dialect, message))
     }
 
     /// Rules on an order for raw bytes; `waiting` are admitted already. The nonces that it names are
@@ -83,7 +83,7 @@ impl Participant {
         if waiting >= MOST_WAITING {
             return Err(failure(Failure::Busy));
         }
-        let allowed = RawAllowed::new(&order.chain, &watch.dialect, &order.message)
+        let allowed = RawAllowed::new(&order.chain, &watch.key.dialect, &order.message)
             .map_err(|why| answer(RawAnswerBody::Refused(why.to_string())))?;
         Ok(RawWork { caller, session, chain: order.chain, allowed, sets })
     }

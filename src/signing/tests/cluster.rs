@@ -236,9 +236,10 @@ impl Cluster {
                 .collect(),
         };
         let members: BTreeSet<MemberId> = dealt.shares.keys().copied().collect();
-        Self::of(&members, give_up_after, ceilings, dialect, |me| {
+        Self::of(&members, give_up_after, ceilings, |me| {
             let share = dealt.shares.remove(&me).unwrap();
-            ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap()
+            let key = ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap();
+            key.with_dialect(dialect(me))
         })
     }
 
@@ -250,7 +251,7 @@ impl Cluster {
     /// The same, whose members speak as each one's own settings say.
     pub(super) fn whole_speaking(n: u16, dialect: fn(MemberId) -> Dialect) -> Self {
         let members: BTreeSet<MemberId> = (1..=u64::from(n)).map(id).collect();
-        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], dialect, |_| {
+        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |me| {
             let info = WholeKeyInfo {
                 chain: chain(),
                 public_key: PublicKey::ed25519(whole_key().verifying_key().to_bytes()),
@@ -259,7 +260,7 @@ impl Cluster {
                 members: members.clone(),
                 message_limit: Some(4096),
             };
-            ChainKey::whole(info).unwrap()
+            ChainKey::whole(info).unwrap().with_dialect(dialect(me))
         });
         cluster.connect_all();
         cluster.lead(Some(id(1)));
@@ -270,7 +271,6 @@ impl Cluster {
         members: &BTreeSet<MemberId>,
         give_up_after: Option<Duration>,
         ceilings: &[(MemberId, i64)],
-        dialect: fn(MemberId) -> Dialect,
         mut key: impl FnMut(MemberId) -> ChainKey,
     ) -> Self {
         let now = Instant::now();
@@ -283,8 +283,7 @@ impl Cluster {
             let ceiling = ceilings.iter().find(|(member, _)| *member == me);
             let ceiling = ceiling.map(|(_, height)| Height::new(*height).unwrap());
             let record = Record::never_signed(wall).with_ceiling(ceiling);
-            let begins = (wall, record, dialect(me));
-            nodes.insert(me, node(me, members, key, give_up_after, now, begins));
+            nodes.insert(me, node(me, members, key, give_up_after, now, (wall, record)));
         }
         Self {
             nodes,
@@ -522,7 +521,7 @@ fn node(
     key: Arc<ChainKey>,
     give_up_after: Option<Duration>,
     now: Instant,
-    (wall, begins, dialect): (UnixMillis, Record, Dialect),
+    (wall, begins): (UnixMillis, Record),
 ) -> Node {
     let dir = tempfile::tempdir().unwrap();
     WatermarkFile::create(dir.path(), &chain(), &key.id, &begins).unwrap();
@@ -539,7 +538,7 @@ fn node(
         members: members.clone(),
         recorded: BTreeMap::new(),
         hedge: HedgeSecret::random(&mut rng).unwrap(),
-        chains: vec![(Starting { key, record, receipt, dialect }, give_up_after)],
+        chains: vec![(Starting { key, record, receipt }, give_up_after)],
         session_base: u64::from(me.get()),
         replica: Box::new(move |_, _| read.lock().unwrap().clone()),
     };

@@ -476,7 +476,7 @@ fn answers_that_nobody_asked_for_change_nothing() {
         Message::RawOrder(order) => Some(order.clone()),
         _ => None,
     });
-    let Some(order) = order else { return };
+    let order = order.expect("member 2 is asked first");
     for (session, sets) in [(order.session, vec![9]), (SessionId([9; 16]), vec![0])] {
         for body in [RawAnswerBody::Refused("no".into()), RawAnswerBody::Failed(Failure::State)] {
             let answer = crate::peer::RawAnswer { session, sets: sets.clone(), body };

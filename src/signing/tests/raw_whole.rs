@@ -133,6 +133,7 @@ fn raw_bytes_that_nobody_waits_for_any_more_are_not_signed() {
     }
     cluster.pass(Duration::from_millis(1100));
     assert_eq!(cluster.nodes[&id(1)].raw_replies.len(), 3, "all have ended");
-    cluster.use_all(id(1));
+    assert_eq!(cluster.nodes[&id(1)].raw_uses.len(), 1, "the one that was begun");
+    cluster.use_one(id(1));
     assert!(cluster.nodes[&id(1)].raw_uses.is_empty(), "the key is given nothing more");
 }

@@ -125,7 +125,7 @@ fn signs_beside_votes(shape: Shape) -> Cluster {
 
 fn assert_logged(cluster: &Cluster, member: usize, bytes: &[u8]) {
     let digest = hex::encode(Sha256::digest(bytes));
-    let said = format!("\"sha256\":\"{}\"", &digest[..8]);
+    let said = format!("\"sha256\":\"{}\"", digest.get(..8).unwrap());
     let logs = cluster.logs();
     let line = logs[member - 1].lines().find(|line| line.contains(&said)).unwrap();
     for said in ["\"signed\"", "\"kind\":\"raw\"", &format!("\"length\":{}", bytes.len())] {

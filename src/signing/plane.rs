@@ -66,8 +66,8 @@ pub struct Plane<R> {
     pings: u64,
     work: VecDeque<Work>,
     raw_work: VecDeque<RawWork>,
-    /// Why members were last refused a share of raw bytes: each reason is logged once.
-    raw_refused: BTreeMap<MemberId, String>,
+    /// Why members were last refused a share of raw bytes, and when that was logged.
+    raw_refused: BTreeMap<MemberId, (String, Instant)>,
     effects: Vec<Effect>,
     now: Instant,
     wall: UnixMillis,

@@ -273,5 +273,5 @@ fn refuses_raw_bytes_for_no_chain_and_under_a_name_that_is_no_text() {
         "the unique id is not UTF-8"
     );
     assert_eq!(reason("4a080a02ff611202ffff"), "the chain id is not UTF-8");
-    assert_eq!(parse(&bytes(&["4a041202ffff"])).unwrap_err().reply().is_some(), true);
+    assert!(parse(&bytes(&["4a041202ffff"])).unwrap_err().reply().is_some());
 }

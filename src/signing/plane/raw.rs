@@ -1,5 +1,7 @@
 //! Raw bytes on this node: requests of its validators, orders of other members, the whole key.
 
+use std::time::{Duration, Instant};
+
 use rand_core::TryCryptoRng;
 use tracing::{error, warn};
 
@@ -13,6 +15,9 @@ use crate::signing::raw::RawAsk;
 use crate::signing::raw_share::RawReleased;
 use crate::signing::withheld::Caller;
 use crate::types::{ChainId, MemberId, Signature};
+
+/// A member that asks for what it is refused is logged once for each reason, and not more often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 impl<R: TryCryptoRng> Plane<R> {
     pub(super) fn ask_raw(&mut self, ticket: u64, chain: ChainId, message: RawMessage) {
@@ -39,7 +44,7 @@ impl<R: TryCryptoRng> Plane<R> {
 
     /// Computes the shares of one admitted order for raw bytes; `false` if none waits. To be called
     /// where nothing else is to be done: votes never wait for it.
-    pub fn work_raw(&mut self, now: std::time::Instant) -> bool {
+    pub fn work_raw(&mut self, now: Instant) -> bool {
         let Some(work) = self.raw_work.pop_front() else { return false };
         self.now = now;
         let released = self.participant.compute_raw(work);
@@ -50,12 +55,8 @@ impl<R: TryCryptoRng> Plane<R> {
 
     fn give_raw(&mut self, from: MemberId, released: RawReleased) {
         let (caller, answer) = released.into_parts();
-        if let RawAnswerBody::Refused(why) = &answer.body
-            && self.raw_refused.get(&from) != Some(why)
-        {
-            // An honest coordinator has the same settings, and has looked at the bytes itself.
-            warn!(member = %from, %why, "a member has asked for a share of raw bytes, and got none");
-            self.raw_refused.insert(from, why.clone());
+        if let RawAnswerBody::Refused(why) = &answer.body {
+            self.note_refused(from, why);
         }
         match caller {
             Caller::Link(link) => self.send_on(link, Message::RawAnswer(answer)),
@@ -66,12 +67,32 @@ impl<R: TryCryptoRng> Plane<R> {
         }
     }
 
+    /// An honest coordinator has the same settings, and has looked at the bytes itself.
+    fn note_refused(&mut self, from: MemberId, why: &str) {
+        let told = self.raw_refused.get(&from);
+        if told.is_none_or(|(told, at)| told != why && self.now >= *at + TELL_EVERY) {
+            warn!(member = %from, %why, "a member has asked for a share of raw bytes, and got none");
+            self.raw_refused.insert(from, (why.to_owned(), self.now));
+        }
+    }
+
     /// Puts a receipt behind everything that votes want of the key.
     pub(super) fn sign_raw(&mut self, chain: ChainId, session: SessionId, allowed: RawAllowed) {
-        if let Some(desk) = self.desks.get_mut(&chain) {
-            desk.raw.push_back((session, allowed));
-            self.next_use(chain);
+        let Some(desk) = self.desks.get_mut(&chain) else { return };
+        // What nobody waits for any more makes room: a key that hangs collects nothing.
+        desk.raw.retain(|(session, _)| self.coordinator.waits_for_raw(*session));
+        if let Some(InUse { is_late: true, since, .. }) = &desk.in_use {
+            let waited = self.now.saturating_duration_since(*since);
+            return self.coordinator.raw_failed(session, &KeyFault::NoAnswer { waited });
         }
+        desk.raw.push_back((session, allowed));
+        self.next_use(chain);
+    }
+
+    /// Receipts that wait for a key.
+    #[cfg(test)]
+    pub(in crate::signing) fn raw_at_desk(&self, chain: &ChainId) -> usize {
+        self.desks.get(chain).map_or(0, |desk| desk.raw.len())
     }
 
     /// A key that is free does what waits for it: votes first, then raw bytes that somebody waits for.

@@ -248,7 +248,8 @@ fn a_refused_order_for_raw_bytes_has_spent_its_nonce_all_the_same() {
 
 #[test]
 fn orders_for_raw_bytes_are_checked_like_those_for_votes() {
-    let cases: [(fn(&mut RawOrder, MemberId), Failure); 6] = [
+    type Spoil = fn(&mut RawOrder, MemberId);
+    let cases: [(Spoil, Failure); 6] = [
         (|order, _| order.setup = SetupHash([9; 32]), Failure::OtherSetup),
         (|order, _| order.key = crate::types::KeyId::from_bytes([9; 32]), Failure::UnknownKey),
         (|order, to| order.sets[0].signers.retain(|&it, _| it == to), Failure::Malformed),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cluster::{Cluster, KeyIs, id, prevote};
+use super::cluster::{Cluster, KeyIs, chain, id, prevote};
 use crate::privval::{Dialect, RawBytes, RawMessage, sign_bytes};
 use crate::signing::{RawReply, RawVerdict, Verdict};
 
@@ -40,7 +40,7 @@ fn a_key_signs_no_raw_bytes_where_they_are_off_or_could_be_a_vote() {
     let reply = cluster.answer_raw(id(1), hello());
     assert!(matches!(&reply.verdict, RawVerdict::Refused(why) if why.contains("\"off\"")));
     let mut cluster = Cluster::whole_speaking(1, |_| ON);
-    let vote = sign_bytes(&super::cluster::chain(), &prevote(5, 1, 6));
+    let vote = sign_bytes(&chain(), &prevote(5, 1, 6));
     let reply = cluster.answer_raw(id(1), RawMessage::Plain(vote));
     let RawVerdict::Refused(why) = reply.verdict else { panic!("{:?}", reply.verdict) };
     assert!(why.contains("canonical vote"), "{why}");
@@ -136,4 +136,20 @@ fn raw_bytes_that_nobody_waits_for_any_more_are_not_signed() {
     assert_eq!(cluster.nodes[&id(1)].raw_uses.len(), 1, "the one that was begun");
     cluster.use_one(id(1));
     assert!(cluster.nodes[&id(1)].raw_uses.is_empty(), "the key is given nothing more");
+}
+
+#[test]
+fn a_key_that_hangs_collects_no_raw_bytes_and_is_not_waited_for() {
+    let mut cluster = Cluster::whole_speaking(1, |_| ON);
+    cluster.nodes.get_mut(&id(1)).unwrap().key_is = KeyIs::Slow;
+    let waiting = |cluster: &Cluster| cluster.nodes[&id(1)].plane.raw_at_desk(&chain());
+    for _ in 0..5 {
+        cluster.ask_raw(id(1), hello());
+    }
+    assert_eq!(waiting(&cluster), 3, "one is under way, three wait, one is too many");
+    cluster.pass(Duration::from_millis(1100));
+    let ticket = cluster.ask_raw(id(1), hello());
+    let reply = cluster.raw_reply(id(1), ticket).expect("answered at once");
+    assert!(matches!(&reply.verdict, RawVerdict::NotNow(why) if why.contains("not answered")));
+    assert_eq!(waiting(&cluster), 0);
 }

@@ -1,6 +1,6 @@
 //! Whole keys: one trait, three implementations.
 //!
-//! A [`WholeKey`] signs what a [`Granted`] holds and nothing else. Only a complete set of grants of
+//! A [`WholeKey`] signs what a [`Granted`] holds, or a [`RawAllowed`], and nothing else. Only a complete set of grants of
 //! one session makes a [`Granted`] (I7), with the own watermark's receipt among them (I3); a node
 //! alone is the case where one grant, its own, is complete.
 //!
@@ -23,6 +23,7 @@ mod source;
 #[cfg(test)]
 mod tests_support;
 
+use crate::privval::RawAllowed;
 use crate::types::{PublicKey, Signature};
 
 pub use fault::KeyFault;
@@ -43,6 +44,12 @@ pub trait WholeKey: Send {
     /// # Errors
     /// [`KeyFault`]; the next call tries to recover.
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault>;
+
+    /// Signs raw bytes, which can be no vote. The caller verifies what comes back (I5).
+    ///
+    /// # Errors
+    /// [`KeyFault`]; the next call tries to recover.
+    fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault>;
 
     /// Whether it could sign now. Tries to recover if it could not before.
     ///

@@ -9,12 +9,12 @@ mod server;
 mod status;
 mod tally;
 
-pub use line::write_line;
+pub use line::{write_line, write_raw_line};
 pub use log::{LogStyle, init_log};
 pub use ready::{Condition, NotReady, not_ready};
 pub use server::{Source, serve};
 pub use status::{
-    ChainStatus, Counts, KeyFaultStatus, LastSignState, LastSigned, MemberStatus, Status,
-    ValidatorStatus, WatermarkStatus, valcons,
+    ChainStatus, Counts, KeyFaultStatus, LastSignState, LastSigned, MemberStatus, RawCounts,
+    Status, ValidatorStatus, WatermarkStatus, valcons,
 };
 pub use tally::Tally;

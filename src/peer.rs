@@ -14,6 +14,7 @@ mod journal;
 mod link;
 mod message;
 mod raft_channels;
+mod raw;
 mod registry;
 mod serve;
 mod setup;
@@ -31,6 +32,7 @@ pub use message::{
     Outcome, Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 pub use raft_channels::{MAX_RAFT_BYTES, RaftCallError, RaftChannels, RaftHandler};
+pub use raw::{RawAnswer, RawAnswerBody, RawOrder};
 pub use serve::{ServeError, serve};
 pub use setup::{Setup, SetupError};
 pub use wire::{MAX_COMMITMENTS, MAX_MESSAGE_BYTES, MAX_SETS, WireError};

@@ -7,10 +7,12 @@
 //! - [`participant`](Participant): the member's side. Rule, watermark, nonces, shares.
 //! - [`coordinator`](Coordinator): the leader's side. Order of requests, signing sets, aggregation; where
 //!   the key is whole, sets of grants.
+//! - `raw`: raw bytes that can be no vote, beside all this.
 //! - [`route`]: which member coordinates a request.
 //! - [`Plane`]: one node's participant and coordinator, and what travels between them and others.
 
 mod attempt;
+mod check;
 mod coordinator;
 mod estimate;
 mod granter;
@@ -20,6 +22,8 @@ mod participant;
 mod patience;
 mod plane;
 mod pool;
+mod raw;
+mod raw_share;
 mod roster;
 mod route;
 mod verified;
@@ -33,6 +37,7 @@ pub use plane::{
     ChainSnapshot, Effect, Input, PeerSnapshot, Plane, PlaneOptions, Replica, Reply, Snapshot,
     Verdict,
 };
+pub use raw::{RawAccount, RawReply, RawVerdict};
 pub use route::{Route, route};
 pub use verified::Verified;
 pub use withheld::{Caller, Released};

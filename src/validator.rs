@@ -15,4 +15,4 @@ mod sign;
 pub use address::{Address, AddressError, HostPort};
 pub use control::{Connection, ConnectionState, Control};
 pub use run::run;
-pub use sign::{Sign, SignRequestFor};
+pub use sign::{RawRequestFor, Sign, SignRequestFor};

@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use aws_sdk_kms::config::SharedHttpClient;
 
 use super::{AwsKmsSource, Granted, KeyFault, Signatures, WholeKey};
-use crate::types::PublicKey;
+use crate::privval::RawAllowed;
+use crate::types::{PublicKey, Signature};
 use blocking::Blocking;
 use connect::{Connection, Retries};
 use wallet::{Load, Wallet};
@@ -125,6 +126,7 @@ impl AwsKms {
                 };
                 match work {
                     Work::Sign(granted) => connection.sign(granted).await,
+                    Work::SignRaw(allowed) => connection.sign_raw(allowed).await,
                     Work::Look(retries) => connection.look(retries).await,
                 }
             };
@@ -163,6 +165,7 @@ impl AwsKms {
 #[derive(Clone, Copy)]
 enum Work<'a> {
     Sign(&'a Granted),
+    SignRaw(&'a RawAllowed),
     Look(Retries),
 }
 
@@ -172,24 +175,12 @@ impl WholeKey for AwsKms {
     }
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
-        let (length, limit) = (granted.longest(), MESSAGE_LIMIT);
-        if length > limit {
-            return Err(KeyFault::TooLong { length, limit });
-        }
-        // Of the credentials that are used now, in case they are renewed meanwhile.
-        let credentials = Some(self.wallet.number());
-        let signed = self.ask(Work::Sign(&granted));
-        match &signed {
-            Ok(_) => self.hold = None,
-            Err(
-                fault @ (KeyFault::Credentials(_) | KeyFault::Other(_) | KeyFault::BadSignature),
-            ) => {
-                let until = Instant::now() + REFUSED;
-                self.hold = Some(Hold { until, fault: fault.clone(), credentials });
-            }
-            Err(_) => {}
-        }
-        signed
+        self.sign_at_most(granted.longest(), Work::Sign(&granted))
+    }
+
+    fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
+        let signed = self.sign_at_most(allowed.as_bytes().len(), Work::SignRaw(&allowed))?;
+        signed.vote.ok_or(KeyFault::BadSignature)
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {
@@ -210,6 +201,28 @@ impl WholeKey for AwsKms {
 }
 
 impl AwsKms {
+    /// Signs, if KMS takes a message of this length.
+    fn sign_at_most(&mut self, length: usize, work: Work<'_>) -> Result<Signatures, KeyFault> {
+        let limit = MESSAGE_LIMIT;
+        if length > limit {
+            return Err(KeyFault::TooLong { length, limit });
+        }
+        // Of the credentials that are used now, in case they are renewed meanwhile.
+        let credentials = Some(self.wallet.number());
+        let signed = self.ask(work);
+        match &signed {
+            Ok(_) => self.hold = None,
+            Err(
+                fault @ (KeyFault::Credentials(_) | KeyFault::Other(_) | KeyFault::BadSignature),
+            ) => {
+                let until = Instant::now() + REFUSED;
+                self.hold = Some(Hold { until, fault: fault.clone(), credentials });
+            }
+            Err(_) => {}
+        }
+        signed
+    }
+
     /// The fault that stands without asking again.
     fn held(&mut self) -> Option<KeyFault> {
         let number = self.wallet.number();

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use super::secret_file::{self, SecretFileError};
 use super::{FileSource, Granted, KeyFault, Signatures, WholeKey};
+use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature};
 use raw::Secret;
 
@@ -98,6 +99,10 @@ impl WholeKey for FileKey {
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
         let sign = |bytes: &[u8]| Signature::new(Algorithm::Ed25519, self.secret.sign(bytes));
         Ok(Signatures { vote: granted.vote().map(sign), extension: granted.extension().map(sign) })
+    }
+
+    fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
+        Ok(Signature::new(Algorithm::Ed25519, self.secret.sign(allowed.as_bytes())))
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

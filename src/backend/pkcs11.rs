@@ -17,6 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Granted, KeyFault, Pkcs11Source, Signatures, WholeKey};
+use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature};
 use connection::{Connection, Held};
 pub(super) use module::Modules;
@@ -94,6 +95,11 @@ impl WholeKey for TokenKey {
             let extension = granted.extension().map(sign).transpose()?;
             Ok(Signatures { vote, extension })
         })
+    }
+
+    fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
+        let bytes = self.with_key(|held| held.sign(allowed.as_bytes()))?;
+        Ok(Signature::new(Algorithm::Ed25519, bytes))
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

@@ -86,6 +86,7 @@ impl ChainParts {
                 ChainKey::whole(info)?
             }
         };
+        let key = key.with_dialect(settings.dialect);
         let backend = match &settings.key {
             KeySource::Threshold => "threshold",
             KeySource::Whole(source) => source.name(),

@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::plane_thread::Event;
 use crate::backend::{Granted, WholeKey};
+use crate::privval::RawAllowed;
 use crate::signing::Input;
 use crate::types::ChainId;
 
@@ -20,9 +21,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// At the end, a call that is under way gets this long.
 const FINISHING: Duration = Duration::from_millis(500);
 
+/// What a key is used with: one of the receipts.
+enum Use {
+    Granted(Granted),
+    Raw(RawAllowed),
+}
+
 /// Uses the whole key of one chain, one call after the other.
 pub(super) struct KeyThread {
-    uses: mpsc::Sender<Granted>,
+    uses: mpsc::Sender<Use>,
     /// Its other end goes with the thread.
     ended: mpsc::Receiver<()>,
 }
@@ -34,7 +41,7 @@ impl KeyThread {
         key: Box<dyn WholeKey>,
         events: UnboundedSender<Event>,
     ) -> io::Result<Self> {
-        let (uses, queue) = mpsc::channel::<Granted>();
+        let (uses, queue) = mpsc::channel::<Use>();
         let (running, ended) = mpsc::channel();
         let name = format!("key-{chain}").chars().take(15).collect();
         std::thread::Builder::new().name(name).spawn(move || {
@@ -46,7 +53,12 @@ impl KeyThread {
 
     /// Hands a receipt over. `false` if the thread is gone.
     pub(super) fn use_key(&self, granted: Granted) -> bool {
-        self.uses.send(granted).is_ok()
+        self.uses.send(Use::Granted(granted)).is_ok()
+    }
+
+    /// The same for raw bytes.
+    pub(super) fn sign_raw(&self, allowed: RawAllowed) -> bool {
+        self.uses.send(Use::Raw(allowed)).is_ok()
     }
 
     /// Lets the thread end, which closes the key. A call that hangs is not waited for: what it signs
@@ -62,13 +74,17 @@ impl KeyThread {
 fn serve(
     chain: &ChainId,
     mut key: Box<dyn WholeKey>,
-    queue: &mpsc::Receiver<Granted>,
+    queue: &mpsc::Receiver<Use>,
     events: &UnboundedSender<Event>,
 ) {
     let mut wait = Duration::ZERO;
     loop {
         let (failed, input) = match queue.recv_timeout(wait) {
-            Ok(granted) => {
+            Ok(Use::Raw(allowed)) => {
+                let result = key.sign_raw(allowed);
+                (result.is_err(), Input::KeyUsedRaw { chain: chain.clone(), result })
+            }
+            Ok(Use::Granted(granted)) => {
                 let result = key.sign(granted);
                 (result.is_err(), Input::KeyUsed { chain: chain.clone(), result })
             }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::background::Wish;
-use crate::ops::{Tally, write_line};
+use crate::ops::{Tally, write_line, write_raw_line};
 use crate::raft::Settled;
-use crate::signing::Reply;
+use crate::signing::{RawReply, Reply};
 use crate::types::ChainId;
 
 /// A validator's next request is expected sooner than this, if there is one.
@@ -23,6 +23,7 @@ const MOST: usize = 64;
 /// Work that was put off until it is quiet.
 pub(super) struct Later {
     replies: Vec<(Reply, Instant)>,
+    raw_replies: Vec<(RawReply, Instant)>,
     settled: BTreeMap<ChainId, Settled>,
     since: Option<Instant>,
     tally: Tally,
@@ -33,6 +34,7 @@ impl Later {
     pub(super) fn new(raft: UnboundedSender<Wish>) -> Self {
         Self {
             replies: Vec::new(),
+            raw_replies: Vec::new(),
             settled: BTreeMap::new(),
             since: None,
             tally: Tally::default(),
@@ -43,6 +45,11 @@ impl Later {
     pub(super) fn reply(&mut self, reply: Reply, answered: Instant) {
         self.since.get_or_insert(answered);
         self.replies.push((reply, answered));
+    }
+
+    pub(super) fn raw_reply(&mut self, reply: RawReply, answered: Instant) {
+        self.since.get_or_insert(answered);
+        self.raw_replies.push((reply, answered));
     }
 
     /// The newest signature of each chain wins.
@@ -66,7 +73,7 @@ impl Later {
     }
 
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.replies.len() >= MOST
+        self.replies.len() + self.raw_replies.len() >= MOST
             || self.since.is_some_and(|since| now.saturating_duration_since(since) >= LONGEST)
     }
 
@@ -80,6 +87,10 @@ impl Later {
         for (reply, answered) in self.replies.drain(..) {
             self.tally.count(&reply);
             write_line(&reply, answered);
+        }
+        for (reply, answered) in self.raw_replies.drain(..) {
+            self.tally.count_raw(&reply);
+            write_raw_line(&reply, answered);
         }
     }
 }

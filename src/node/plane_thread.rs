@@ -14,8 +14,8 @@ use super::writers::Writer;
 use crate::backend::{Granted, KeyFault};
 use crate::ops::Tally;
 use crate::peer::{self, Link, LinkId};
-use crate::privval::Fields;
-use crate::signing::{Effect, Input, Plane, Reply, Snapshot, Verdict};
+use crate::privval::{Fields, RawAllowed, RawMessage};
+use crate::signing::{Effect, Input, Plane, RawReply, RawVerdict, Reply, Snapshot, Verdict};
 use crate::types::{ChainId, UnixMillis};
 use crate::validator::Control;
 use crate::watermark::Record;
@@ -30,6 +30,11 @@ pub(super) enum Event {
         fields: Fields,
         extension: Option<Vec<u8>>,
         reply: oneshot::Sender<Verdict>,
+    },
+    AskRaw {
+        chain: ChainId,
+        message: RawMessage,
+        reply: oneshot::Sender<RawVerdict>,
     },
     /// What the plane takes as it is.
     Input(Input),
@@ -50,6 +55,7 @@ pub(super) struct PlaneThread {
     writers: BTreeMap<ChainId, Writer>,
     keys: BTreeMap<ChainId, KeyThread>,
     asks: HashMap<u64, oneshot::Sender<Verdict>>,
+    raw_asks: HashMap<u64, oneshot::Sender<RawVerdict>>,
     next_ticket: u64,
     later: Later,
     control: Control,
@@ -72,6 +78,7 @@ impl PlaneThread {
             writers,
             keys,
             asks: HashMap::new(),
+            raw_asks: HashMap::new(),
             next_ticket: 0,
             later,
             control,
@@ -93,6 +100,10 @@ impl PlaneThread {
             if may_prepare || !self.later.is_empty() {
                 wake = wake.min(quiet_at);
             }
+            if self.plane.has_raw_work() {
+                // Now, but after everything that has come in.
+                wake = wake.min(Instant::now());
+            }
             tokio::select! {
                 biased;
                 Some(event) = peers.recv() => self.peer_event(event),
@@ -104,6 +115,9 @@ impl PlaneThread {
                     let now = Instant::now();
                     if self.plane.next_timer() <= now {
                         self.input(Input::Timer);
+                    } else if self.plane.work_raw(now) {
+                        self.carry_out();
+                        tokio::task::yield_now().await;
                     } else {
                         may_prepare = self.prepare(now);
                         // A past deadline never waits: let the sockets' tasks run in between.
@@ -164,10 +178,14 @@ impl PlaneThread {
     fn event(&mut self, event: Event) {
         match event {
             Event::Ask { chain, fields, extension, reply } => {
-                let ticket = self.next_ticket;
-                self.next_ticket = self.next_ticket.wrapping_add(1);
+                let ticket = self.ticket();
                 self.asks.insert(ticket, reply);
                 self.input(Input::Ask { ticket, chain, fields, extension });
+            }
+            Event::AskRaw { chain, message, reply } => {
+                let ticket = self.ticket();
+                self.raw_asks.insert(ticket, reply);
+                self.input(Input::AskRaw { ticket, chain, message });
             }
             Event::Input(input) => self.input(input),
             Event::Look(look) => {
@@ -178,6 +196,12 @@ impl PlaneThread {
             }
             Event::Stop(_) => {}
         }
+    }
+
+    const fn ticket(&mut self) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        ticket
     }
 
     fn peer_event(&mut self, event: peer::Event) {
@@ -218,8 +242,10 @@ impl PlaneThread {
                 }
                 Effect::Write { chain, record } => self.writes.push((chain, record)),
                 Effect::UseKey { chain, granted } => self.use_key(chain, granted),
+                Effect::SignRaw { chain, allowed } => self.sign_raw(chain, allowed),
                 Effect::StepDown => self.later.step_down(),
                 Effect::Reply(reply) => self.reply(reply),
+                Effect::RawReply(reply) => self.raw_reply(reply),
                 Effect::Replicate(settled) => self.later.settle(settled, Instant::now()),
                 Effect::LetValidatorsGo => self.control.let_go(),
             }
@@ -228,10 +254,22 @@ impl PlaneThread {
 
     fn use_key(&mut self, chain: ChainId, granted: Granted) {
         if !self.keys.get(&chain).is_some_and(|key| key.use_key(granted)) {
-            // The thread has panicked; the node's supervisor must start it anew.
-            let result = Err(KeyFault::Other("its thread has ended: restart this cosigner".into()));
-            self.input(Input::KeyUsed { chain, result });
+            self.input(Input::KeyUsed { chain, result: Err(no_thread()) });
         }
+    }
+
+    fn sign_raw(&mut self, chain: ChainId, allowed: RawAllowed) {
+        if !self.keys.get(&chain).is_some_and(|key| key.sign_raw(allowed)) {
+            self.input(Input::KeyUsedRaw { chain, result: Err(no_thread()) });
+        }
+    }
+
+    fn raw_reply(&mut self, reply: RawReply) {
+        if let Some(waiting) = self.raw_asks.remove(&reply.ticket) {
+            // The connection may have gone.
+            let _ = waiting.send(reply.verdict.clone());
+        }
+        self.later.raw_reply(reply, Instant::now());
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -255,6 +293,11 @@ impl PlaneThread {
             warn!("nobody waits for the signing plane to stop");
         }
     }
+}
+
+/// The key's thread has panicked; the node's supervisor must start it anew.
+fn no_thread() -> KeyFault {
+    KeyFault::Other("its thread has ended: restart this cosigner".to_owned())
 }
 
 /// The wall clock, for the height-jump rule alone. Before 1970 it is 1970.

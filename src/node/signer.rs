@@ -7,9 +7,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::plane_thread::Event;
-use crate::signing::Verdict;
+use crate::signing::{RawVerdict, Verdict};
 use crate::types::{ChainId, PublicKey};
-use crate::validator::{Sign, SignRequestFor};
+use crate::validator::{RawRequestFor, Sign, SignRequestFor};
 
 /// Hands requests to the plane and waits for the verdict.
 #[derive(Clone)]
@@ -29,6 +29,16 @@ impl Sign for Signer {
         let (reply, verdict) = oneshot::channel();
         let stopping = || Verdict::NotNow("this cosigner is stopping".to_owned());
         if self.events.send(Event::Ask { chain, fields, extension, reply }).is_err() {
+            return stopping();
+        }
+        verdict.await.unwrap_or_else(|_| stopping())
+    }
+
+    async fn sign_raw(&self, request: RawRequestFor) -> RawVerdict {
+        let RawRequestFor { chain, message, .. } = request;
+        let (reply, verdict) = oneshot::channel();
+        let stopping = || RawVerdict::NotNow("this cosigner is stopping".to_owned());
+        if self.events.send(Event::AskRaw { chain, message, reply }).is_err() {
             return stopping();
         }
         verdict.await.unwrap_or_else(|_| stopping())

@@ -171,6 +171,7 @@ fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
         }),
         last_signed,
         counts,
+        raw: look.tally.raw_of(chain),
         nonces_ready: (!facts.is_whole).then_some(nonces_ready),
     }
 }

@@ -101,6 +101,9 @@ pub struct ChainStatus {
     pub last_signed: Option<LastSigned>,
     /// Requests of this node's validators by outcome, since the start.
     pub counts: Counts,
+    /// Requests for signatures over raw bytes, which are no votes and are counted apart.
+    #[serde(default)]
+    pub raw: RawCounts,
     /// Nonce commitments at hand of the member that has fewest; absent where the key is whole.
     pub nonces_ready: Option<usize>,
     /// Why this node cannot use the chain's whole key now.
@@ -152,6 +155,17 @@ pub struct Counts {
     /// Denied by the double-sign rule.
     pub denied: u64,
     /// Not signed for lack of a leader, a quorum or time.
+    pub failed: u64,
+}
+
+/// Requests for raw bytes by outcome.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct RawCounts {
+    /// Signed.
+    pub signed: u64,
+    /// Not wanted on this chain, or could be a vote.
+    pub refused: u64,
+    /// Not signed for lack of a quorum, a key or time.
     pub failed: u64,
 }
 

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::status::{Counts, LastSigned};
-use crate::signing::{Reply, Verdict};
+use super::status::{Counts, LastSigned, RawCounts};
+use crate::signing::{RawReply, RawVerdict, Reply, Verdict};
 use crate::types::ChainId;
 
 /// What was answered since the start, by chain.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     chains: BTreeMap<ChainId, (Counts, Option<LastSigned>)>,
+    raw: BTreeMap<ChainId, RawCounts>,
 }
 
 impl Tally {
@@ -35,6 +36,23 @@ impl Tally {
             Verdict::NotNow(_) | Verdict::GivenUp(_) => &mut counts.failed,
         };
         *count = count.saturating_add(1);
+    }
+
+    /// Counts one reply about raw bytes.
+    pub fn count_raw(&mut self, reply: &RawReply) {
+        let counts = self.raw.entry(reply.account.chain.clone()).or_default();
+        let count = match &reply.verdict {
+            RawVerdict::Signed(_) => &mut counts.signed,
+            RawVerdict::Refused(_) => &mut counts.refused,
+            RawVerdict::NotNow(_) => &mut counts.failed,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// The counts of one chain's raw bytes.
+    #[must_use]
+    pub fn raw_of(&self, chain: &ChainId) -> RawCounts {
+        self.raw.get(chain).copied().unwrap_or_default()
     }
 
     /// The counts of one chain, and what it signed last.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::raw::{RawAnswer, RawOrder};
 use crate::frost::{RawCommitment, RawShare};
 use crate::privval::Fields;
 use crate::types::{ChainId, Incarnation, KeyId, MemberId, SetupHash, Signature, Timestamp};
@@ -39,6 +40,10 @@ pub enum Message {
     AskGrant(AskGrant),
     /// Member to coordinator: shares or a grant, or why not.
     Answer(Answer),
+    /// Coordinator to member: sign these raw bytes.
+    RawOrder(RawOrder),
+    /// Member to coordinator: shares over raw bytes, or why not.
+    RawAnswer(RawAnswer),
     /// Fresh nonce commitments of the sender, to be used by the receiver's coordinator.
     Commitments(Vec<RawCommitment>),
     /// The receiver's pool of the sender's commitments is short of this many.

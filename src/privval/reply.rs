@@ -28,6 +28,8 @@ pub enum Reply {
     PublicKey(PublicKey),
     /// The vote or proposal, signed.
     Signed(Box<SignedReply>),
+    /// A signature over raw bytes.
+    SignedBytes(Signature),
     /// "I am here".
     Ping,
     /// The zero-length message: CometBFT asks again after 100 ms.
@@ -183,6 +185,11 @@ impl Reply {
                 let mut response = Vec::with_capacity(384);
                 put_message(&mut response, 1, &signed.body());
                 put_message(&mut message, response_number(signed.echo.kind()), &response);
+            }
+            Self::SignedBytes(signature) => {
+                let mut response = Vec::with_capacity(80);
+                put_bytes(&mut response, 1, signature.as_bytes());
+                put_message(&mut message, SIGN_BYTES_RESPONSE, &response);
             }
             Self::Ping => put_message(&mut message, PING_RESPONSE, &[]),
             Self::Empty => {}

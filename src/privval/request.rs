@@ -4,6 +4,7 @@ use prost::Message as _;
 
 use super::fields::{BlockId, Fields, Hash, Proposal, Vote, VoteKind};
 use super::proto::{self, message::Sum};
+use super::raw::RawMessage;
 use super::reply::{Echo, Reply, ReplyKind};
 use crate::types::{ChainId, ChainIdError, Height, HrsError, Round, Timestamp, TimestampError};
 
@@ -27,8 +28,14 @@ pub enum Request {
     /// "Are you there", every 3.3 s of silence.
     Ping,
     /// A signature over raw bytes (`SignBytes` of v1 and v2, Celestia's `SignRawBytes`), which could
-    /// be those of a conflicting vote: refuse it with [`ReplyKind::Bytes`].
-    SignBytes,
+    /// be those of a conflicting vote: [`super::RawAllowed`] says whether they may be signed.
+    Raw {
+        /// The chain, as sent by Celestia; of a permitted form, perhaps not one of ours. v1 and v2 name
+        /// none.
+        chain: Option<String>,
+        /// What is to be signed.
+        message: RawMessage,
+    },
     /// Nothing that we know. CometBFT's own signer answers with [`Reply::Empty`].
     Unknown,
 }
@@ -99,6 +106,9 @@ pub enum InvalidRequest {
     /// In the words of CometBFT's `privval/file.go`.
     #[error("unexpected vote extension - extensions are only allowed in non-nil precommits")]
     UnexpectedExtension,
+    /// A protobuf `string` that is none.
+    #[error("{0} is not UTF-8")]
+    NotText(&'static str),
     /// CometBFT v2 signs these as they are, so that they could be a vote of this or another chain.
     #[error(
         "vote extensions without replay protection (CometBFT v2) are not signed; \
@@ -128,7 +138,7 @@ pub fn parse(body: &[u8]) -> Result<Request, RequestError> {
         Some(Sum::SignVoteRequest(request)) => (ReplyKind::Vote, vote(request)),
         Some(Sum::SignProposalRequest(request)) => (ReplyKind::Proposal, proposal(request)),
         Some(Sum::PingRequest(_)) => return Ok(Request::Ping),
-        Some(Sum::SignBytesRequest(_)) => return Ok(Request::SignBytes),
+        Some(Sum::SignBytesRequest(request)) => (ReplyKind::Bytes, raw(request)),
         Some(
             Sum::PubKeyResponse(_)
             | Sum::SignedVoteResponse(_)
@@ -198,6 +208,19 @@ fn proposal(request: proto::SignProposalRequest) -> Result<Request, InvalidReque
     let request = SignRequest { fields, extension: None };
     let echo = Box::new(Echo::new(&request, None, 0));
     Ok(Request::Sign { chain, request, echo })
+}
+
+/// Two messages share one number. Field 1 alone is v1's, which has no others; Celestia never leaves
+/// out bytes and id. Whether the chain wants that form is not asked here.
+fn raw(request: proto::SignBytesRequest) -> Result<Request, InvalidRequest> {
+    let proto::SignBytesRequest { value, raw_bytes, unique_id } = request;
+    if raw_bytes.is_empty() && unique_id.is_empty() {
+        return Ok(Request::Raw { chain: None, message: RawMessage::Plain(value) });
+    }
+    let text = |what, bytes| String::from_utf8(bytes).map_err(|_| InvalidRequest::NotText(what));
+    let chain = Some(chain(text("the chain id", value)?)?);
+    let unique_id = text("the unique id", unique_id)?;
+    Ok(Request::Raw { chain, message: RawMessage::Celestia { raw_bytes, unique_id } })
 }
 
 fn chain(id: String) -> Result<String, InvalidRequest> {

@@ -4,6 +4,7 @@
 
 mod ends;
 mod grants;
+mod raw;
 mod sets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -16,15 +17,17 @@ use super::attempt::{Account, Ask, Attempt};
 use super::key::ChainKey;
 use super::lane::{Lane, Step};
 use super::participant::Participant;
+use super::raw::{RawDesk, RawReply};
 use super::roster::Roster;
 use super::verified::Verified;
 use super::withheld::Evidence;
 use crate::backend::{Granted, KeyFault};
 use crate::frost::{NonceCommitment, RawCommitment, SigningPackage};
 use crate::peer::{
-    Answer, AnswerBody, AskGrant, Failure, LinkId, Order, Outcome, Report, RequestId, SessionId,
+    Answer, AnswerBody, AskGrant, Failure, LinkId, Order, Outcome, RawOrder, Report, RequestId,
+    SessionId,
 };
-use crate::privval::{Fields, extension_sign_bytes};
+use crate::privval::{Fields, RawAllowed, extension_sign_bytes};
 use crate::raft::Settled;
 use crate::types::{ChainId, Incarnation, KeyId, MemberId, UnixMillis};
 use crate::watermark::{Mark, Record};
@@ -59,6 +62,12 @@ pub(super) enum Deed {
     AskGrant { to: MemberId, ask: AskGrant },
     /// A quorum has granted: use the whole key.
     UseKey { chain: ChainId, content: Content, granted: Granted },
+    /// Send an order for raw bytes to a member, perhaps this one.
+    RawOrder { to: MemberId, order: RawOrder },
+    /// Use the whole key for raw bytes, when votes do not want it.
+    SignRaw { chain: ChainId, session: SessionId, allowed: RawAllowed },
+    /// Answer a request for raw bytes.
+    FinishRaw(Box<RawReply>),
     /// Tell a member that its commitments have run short.
     Need { to: MemberId },
     /// Ask a member for its watermark.
@@ -77,6 +86,7 @@ pub struct Coordinator {
     session_base: u64,
     sessions: u64,
     sent: VecDeque<(SessionId, BTreeMap<MemberId, Instant>)>,
+    raw: RawDesk,
     deeds: Vec<Deed>,
 }
 
@@ -106,6 +116,7 @@ impl Coordinator {
             session_base,
             sessions: 0,
             sent: VecDeque::new(),
+            raw: RawDesk::default(),
             deeds: Vec::new(),
         }
     }
@@ -311,6 +322,7 @@ impl Coordinator {
                 self.lost(&chain, session, member, &[], false, present);
             }
         }
+        self.raw_link_down(member, present.now);
     }
 
     pub(super) fn commitments(

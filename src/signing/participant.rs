@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rand_core::TryCryptoRng;
 use sha2::{Digest as _, Sha256};
 
+use super::check;
 use super::key::ChainKey;
 use super::pool::{NoncePool, POOL_TARGET};
 use super::withheld::{Caller, Gives, Released, Withheld};
@@ -24,8 +25,6 @@ use crate::watermark::{Decision, Denial, Record, Watermarked, decide};
 
 /// Different vote extensions signed at one height and round; the next one is denied.
 const MOST_EXTENSIONS: u32 = 16;
-/// Signing sets in one order.
-const MOST_SETS: usize = 16;
 
 /// Answers of one chain that wait for its disk; while it hangs, further orders are refused as busy.
 const MOST_WITHHELD: usize = 256;
@@ -70,7 +69,9 @@ pub(super) struct Work {
     extension_sets: Vec<Spent>,
 }
 
-struct Spent {
+/// A nonce that left its pool for good, and the set that named it. Neither can be copied: what it is
+/// spent on, a vote or raw bytes, takes it by value (I4).
+pub(super) struct Spent {
     set: SigningSet,
     nonces: Nonces,
     commitment: NonceCommitment,
@@ -163,12 +164,15 @@ impl Participant {
 
         // I4: out of the pool before anything can fail.
         let taken = self.take_nonces(caller, &order);
+        let Some(watch) = self.chains.get(&order.chain) else {
+            return Err(failure(Failure::UnknownKey, sets));
+        };
+        if let Err(why) = check(&order, watch, &check::Place::of(self)) {
+            return Err(failure(why, sets));
+        }
         let Some(watch) = self.chains.get_mut(&order.chain) else {
             return Err(failure(Failure::UnknownKey, sets));
         };
-        if let Err(why) = check(&order, watch, self.me, self.incarnation, &self.recorded) {
-            return Err(failure(why, sets));
-        }
         let Some((spent, extension_spent)) = taken else {
             return Err(failure(Failure::UnknownNonce, sets));
         };
@@ -285,74 +289,39 @@ impl Participant {
 
     /// `None` if one of the nonces named for this member is not in the caller's pool.
     fn take_nonces(&mut self, caller: Caller, order: &Order) -> Option<(Vec<Spent>, Vec<Spent>)> {
+        // Both lists are taken in full before either can fail.
+        let sets = self.spend(caller, &order.sets);
+        let extension_sets = self.spend(caller, &order.extension_sets);
+        Some((sets?, extension_sets?))
+    }
+
+    /// Takes the nonces out of the pool that these sets name for this member: all of them, before any
+    /// can fail. `None` if one is not in the caller's pool.
+    pub(super) fn spend(&mut self, caller: Caller, sets: &[SigningSet]) -> Option<Vec<Spent>> {
         let me = self.me;
         let pool = self.pools.get_mut(&caller)?;
-        let mut take = |sets: &[SigningSet]| -> Vec<Option<Spent>> {
-            let spend = |set: &SigningSet| {
-                let signer = set.signers.get(&me)?;
-                let (nonces, commitment) = pool.take(&signer.commitment)?;
-                Some(Spent { set: set.clone(), nonces, commitment })
-            };
-            sets.iter().map(spend).collect()
+        let spend = |set: &SigningSet| {
+            let signer = set.signers.get(&me)?;
+            let (nonces, commitment) = pool.take(&signer.commitment)?;
+            Some(Spent { set: set.clone(), nonces, commitment })
         };
-        // Both lists are taken in full before either can fail.
-        let (sets, extension_sets) = (take(&order.sets), take(&order.extension_sets));
-        let sets = sets.into_iter().collect::<Option<Vec<_>>>()?;
-        Some((sets, extension_sets.into_iter().collect::<Option<Vec<_>>>()?))
+        let spent: Vec<Option<Spent>> = sets.iter().map(spend).collect();
+        spent.into_iter().collect()
     }
 }
 
-/// Everything about an order that is not the rule: key, setup, sets, incarnations.
-fn check(
-    order: &Order,
-    watch: &Watch,
-    me: MemberId,
-    incarnation: Incarnation,
-    recorded: &BTreeMap<MemberId, Incarnation>,
-) -> Result<(), Failure> {
-    if watch.stopped {
-        return Err(Failure::State);
-    }
-    if order.key != watch.key.id {
-        return Err(Failure::UnknownKey);
-    }
-    if order.setup != watch.key.setup {
-        return Err(Failure::OtherSetup);
-    }
-    if watch.key.is_whole() {
-        return Err(Failure::Malformed);
-    }
-    let sets = order.sets.len() + order.extension_sets.len();
+/// Everything about an order that is not the rule.
+fn check(order: &Order, watch: &Watch, place: &check::Place<'_>) -> Result<(), Failure> {
+    check::key(watch, order.key, order.setup)?;
     let wants_extension = !order.extension_sets.is_empty();
     let extension_fits = match order.extension {
         Some(_) => order.fields.may_carry_extension(),
         None => !wants_extension,
     };
-    if sets == 0 || sets > MOST_SETS || !extension_fits {
+    if !extension_fits {
         return Err(Failure::Malformed);
     }
-    for set in order.sets.iter().chain(&order.extension_sets) {
-        if set.signers.len() != usize::from(watch.key.threshold.t()) {
-            return Err(Failure::Malformed);
-        }
-        for (&member, signer) in &set.signers {
-            if !watch.key.members.contains(&member) {
-                return Err(Failure::Malformed);
-            }
-            // I8: the session names this incarnation, and of every other signer none lower than
-            // recorded; in the same critical section as rule and write.
-            if member == me && signer.incarnation != incarnation {
-                return Err(Failure::OtherIncarnation);
-            }
-            if recorded.get(&member).is_some_and(|least| signer.incarnation < *least) {
-                return Err(Failure::SupersededSigner);
-            }
-        }
-        if !set.signers.contains_key(&me) {
-            return Err(Failure::Malformed);
-        }
-    }
-    Ok(())
+    check::sets(watch, place, order.sets.iter().chain(&order.extension_sets))
 }
 
 impl Watch {
@@ -458,7 +427,11 @@ impl Work {
 }
 
 impl Spent {
-    fn share(
+    pub(super) const fn set_id(&self) -> u32 {
+        self.set.id
+    }
+
+    pub(super) fn share(
         self,
         me: MemberId,
         key: &ChainKey,

@@ -7,6 +7,7 @@
 mod io;
 mod keys;
 mod members;
+mod raw;
 mod requests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,6 +21,7 @@ use super::coordinator::{Coordinator, Deed, Origin, Present};
 use super::participant::{Participant, Work};
 use super::patience::Patience;
 use super::pool::POOL_TARGET;
+use super::raw_share::RawWork;
 use super::withheld::Caller;
 use crate::peer::{Forwarded, Message, RequestId};
 use crate::types::{ChainId, Incarnation, MemberId, UnixMillis};
@@ -63,6 +65,9 @@ pub struct Plane<R> {
     next_ping: Instant,
     pings: u64,
     work: VecDeque<Work>,
+    raw_work: VecDeque<RawWork>,
+    /// Why members were last refused a share of raw bytes, and when that was logged.
+    raw_refused: BTreeMap<MemberId, (String, Instant)>,
     effects: Vec<Effect>,
     now: Instant,
     wall: UnixMillis,
@@ -114,6 +119,8 @@ impl<R: TryCryptoRng> Plane<R> {
             next_ping: now,
             pings: 0,
             work: VecDeque::new(),
+            raw_work: VecDeque::new(),
+            raw_refused: BTreeMap::new(),
             effects: Vec::new(),
             now,
             wall,
@@ -128,6 +135,7 @@ impl<R: TryCryptoRng> Plane<R> {
             Input::Ask { ticket, chain, fields, extension } => {
                 self.ask(ticket, chain, fields, extension);
             }
+            Input::AskRaw { ticket, chain, message } => self.ask_raw(ticket, chain, message),
             Input::Up { peer, link, incarnation } => self.up(peer, link, incarnation),
             Input::Down { peer, link } => self.down(peer, link),
             Input::Message { peer, link, message } => self.message(peer, link, message),
@@ -141,6 +149,7 @@ impl<R: TryCryptoRng> Plane<R> {
                 self.give_all(released);
             }
             Input::KeyUsed { chain, result } => self.key_used(&chain, result),
+            Input::KeyUsedRaw { chain, result } => self.key_used_raw(chain, result),
             Input::KeyHealth { chain, health } => self.key_health(&chain, health),
             Input::Leader(leader) => self.new_leader(leader),
             Input::Timer => self.timer(),
@@ -267,6 +276,12 @@ impl<R: TryCryptoRng> Plane<R> {
             Deed::AskGrant { to, ask } if to == self.me => self.grant(Caller::Own, to, ask),
             Deed::AskGrant { to, ask } => self.send(to, Message::AskGrant(ask)),
             Deed::UseKey { chain, content, granted } => self.use_key(chain, content, granted),
+            Deed::RawOrder { to, order } if to == self.me => {
+                self.raw_order(to, Caller::Own, order);
+            }
+            Deed::RawOrder { to, order } => self.send(to, Message::RawOrder(order)),
+            Deed::SignRaw { chain, session, allowed } => self.sign_raw(chain, session, allowed),
+            Deed::FinishRaw(reply) => self.effects.push(Effect::RawReply(*reply)),
             Deed::Need { to } if to == self.me => self.refill(Caller::Own, POOL_TARGET / 8),
             Deed::Need { to } => {
                 let count = u32::try_from(POOL_TARGET / 8).unwrap_or(1);

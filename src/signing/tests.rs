@@ -3,5 +3,7 @@
 mod cluster;
 mod failover;
 mod gates;
+mod raw;
+mod raw_whole;
 mod signatures;
 mod whole;

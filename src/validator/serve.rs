@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dial::DialError;
 use super::journal::Journal;
-use super::{Address, Sign, SignRequestFor};
+use super::{Address, RawRequestFor, Sign, SignRequestFor};
 use crate::peer::Signed;
 use crate::privval::noise::{NoiseError, PeerId};
 use crate::privval::{
     Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
     parse, secret_connection::SecretConnectionError, write_message,
 };
-use crate::signing::Verdict;
+use crate::signing::{RawVerdict, Verdict};
 use crate::types::ChainId;
 
 /// A live validator asks or pings every 3.3 s (`privval/signer_listener_endpoint.go`).
@@ -248,10 +248,18 @@ async fn answer<S: Sign>(
                 verdict.unwrap_or_else(|late| Verdict::NotNow(late.to_string())),
             ))
         }
-        Ok(Request::SignBytes) => {
-            let reason = "raw bytes are not signed: they could be those of a conflicting vote";
-            journal.refused(reason.to_owned());
-            Ok(Reply::error(ReplyKind::Bytes, reason))
+        Ok(Request::Raw { chain: Some(chain), .. }) if chain != parties.chain.as_str() => {
+            Ok(wrong_chain(journal, ReplyKind::Bytes, &chain))
+        }
+        Ok(Request::Raw { message, .. }) => {
+            let request = RawRequestFor {
+                chain: parties.chain.clone(),
+                message,
+                validator: parties.address.clone(),
+            };
+            let verdict = timeout(ANSWER, parties.signer.sign_raw(request)).await;
+            let verdict = verdict.unwrap_or_else(|late| RawVerdict::NotNow(late.to_string()));
+            Ok(raw_reply(journal, verdict))
         }
         Ok(Request::Unknown) => Ok(Reply::Empty),
         Err(error) => match error.reply() {
@@ -261,6 +269,21 @@ async fn answer<S: Sign>(
             }
             None => Err(error),
         },
+    }
+}
+
+/// A refusal is logged once, as those of other requests are.
+fn raw_reply(journal: &mut Journal, verdict: RawVerdict) -> Reply {
+    match verdict {
+        RawVerdict::Signed(signature) => Reply::SignedBytes(signature),
+        RawVerdict::Refused(reason) => {
+            journal.refused(format!("{}: {reason}", ReplyKind::Bytes));
+            Reply::error(ReplyKind::Bytes, reason)
+        }
+        RawVerdict::NotNow(reason) => {
+            journal.refused(format!("{}, the validator asks again: {reason}", ReplyKind::Bytes));
+            Reply::Empty
+        }
     }
 }
 

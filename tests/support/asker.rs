@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use cosigner::privval::proto::message::Sum;
 use cosigner::privval::{BlockId, Fields, VoteKind};
 use cosigner::types::PublicKey;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::cluster::CHAIN;
-use super::node::{Node, Outcome, content};
+use super::node::{Node, Outcome, RETRY, TRIES, content};
 
 /// What a validator wants signed.
 #[derive(Clone, Debug)]
@@ -110,6 +111,25 @@ impl Asker {
             Outcome::Refused { description, .. } => Ending::Refused(description),
             Outcome::Unanswered(_) => Ending::Silent,
         }
+    }
+
+    /// One request, asked again while the reply is the zero-length one, as CometBFT does.
+    pub fn exchange(&mut self, request: &Sum) -> Sum {
+        let node = &mut self.node;
+        self.runtime.block_on(async {
+            for _ in 0..TRIES {
+                if let Some(reply) = node.exchange(request.clone()).await.unwrap() {
+                    return reply;
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            panic!("no answer to {request:?}")
+        })
+    }
+
+    /// Connections accepted so far.
+    pub fn accepted(&self) -> u32 {
+        self.node.accepted()
     }
 
     /// From the first try of the last answered ask to its reply; without the verification.

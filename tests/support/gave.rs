@@ -52,6 +52,10 @@ fn parse(member: usize, line: &str) -> Option<Gave> {
         let found = field(name).and_then(Value::as_str);
         found.unwrap_or_else(|| panic!("no text {name} in {line}")).to_owned()
     };
+    if field("kind").and_then(Value::as_str) == Some("raw") {
+        // No vote: it has no height, round and step, and nothing to be in conflict with.
+        return None;
+    }
     let number = field("set").and_then(|set| set.as_u64().or_else(|| set.as_str()?.parse().ok()));
     Some(Gave {
         member,

@@ -42,6 +42,8 @@ pub struct Shape {
     pub endpoints: BTreeMap<usize, String>,
     /// `give_up_after` of the chain, the default if absent.
     pub give_up_after: Option<&'static str>,
+    /// `raw_bytes` of the chain as each member has it; members that are not named leave it out.
+    pub raw_bytes: BTreeMap<usize, &'static str>,
     /// `--log-level`.
     pub log_level: &'static str,
     /// Where the watermarks begin: the flags of `split-key` and `init` for that.
@@ -77,6 +79,7 @@ impl Shape {
             validators: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             give_up_after: None,
+            raw_bytes: BTreeMap::new(),
             log_level: "info",
             begin: vec!["--never-signed".into()],
         }
@@ -117,6 +120,12 @@ impl Shape {
     /// `--log-level`.
     pub fn log_level(mut self, level: &'static str) -> Self {
         self.log_level = level;
+        self
+    }
+
+    /// These members have this `raw_bytes`.
+    pub fn raw_bytes(mut self, ids: &[usize], value: &'static str) -> Self {
+        self.raw_bytes.extend(ids.iter().map(|&id| (id, value)));
         self
     }
 
@@ -162,7 +171,7 @@ pub(super) fn make_homes(shape: &Shape, key_file: &Path, out: &Path) {
     );
 }
 
-/// Loopback ports, validators, `endpoint` and `give_up_after` for one home.
+/// Loopback ports, validators, `endpoint`, `give_up_after` and `raw_bytes` for one home.
 pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) {
     let path = home.join("cosigner.toml");
     let mut config: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
@@ -172,6 +181,9 @@ pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) 
         let chain = chain.as_table_mut().unwrap();
         if let Some(give_up_after) = shape.give_up_after {
             chain.insert("give_up_after".into(), give_up_after.into());
+        }
+        if let Some(&raw_bytes) = shape.raw_bytes.get(&id) {
+            chain.insert("raw_bytes".into(), raw_bytes.into());
         }
         if let Some(endpoint) = shape.endpoints.get(&id) {
             let key = chain["key"].as_table_mut().unwrap();

@@ -18,6 +18,7 @@ use ed25519_dalek::VerifyingKey;
 use super::fault;
 use super::wallet::{Loaded, Wallet};
 use crate::backend::{AwsKmsSource, Granted, KeyFault, Signatures};
+use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature};
 
 /// TCP and TLS to the region, three round trips: a region further away than 100 ms is no place for a
@@ -120,6 +121,12 @@ impl Connection {
         let (vote, extension) =
             tokio::try_join!(self.sign_one(granted.vote()), self.sign_one(granted.extension()))?;
         Ok(Signatures { vote, extension })
+    }
+
+    /// Signs raw bytes; their signature stands in the place of the vote's.
+    pub(super) async fn sign_raw(&self, allowed: &RawAllowed) -> Result<Signatures, KeyFault> {
+        let vote = self.sign_one(Some(allowed.as_bytes())).await?;
+        Ok(Signatures { vote, extension: None })
     }
 
     async fn sign_one(&self, message: Option<&[u8]>) -> Result<Option<Signature>, KeyFault> {

@@ -9,7 +9,7 @@ use super::fields::{
 use super::verdict::{decode_denial, decode_failure};
 use super::{
     MAX_COMMITMENTS, MAX_REASON_BYTES, MAX_SETS, MAX_SIGNERS, MAX_SOFTWARE_BYTES, WireError, array,
-    at_most, pb,
+    at_most, pb, raw,
 };
 use crate::frost::{RawCommitment, RawShare};
 use crate::peer::message::{
@@ -26,6 +26,8 @@ pub(super) fn message(body: Body) -> Result<Message, WireError> {
         Body::Order(it) => Message::Order(order(it)?),
         Body::AskGrant(it) => Message::AskGrant(ask_grant(it)?),
         Body::Answer(it) => Message::Answer(answer(it)?),
+        Body::RawOrder(it) => Message::RawOrder(raw::decode_order(it)?),
+        Body::RawAnswer(it) => Message::RawAnswer(raw::decode_answer(it)?),
         Body::Commitments(it) => Message::Commitments(commitments(&it.pairs)?),
         Body::NeedCommitments(count) => Message::NeedCommitments(count),
         Body::Forward(it) => Message::Forward(forward(it)?),
@@ -49,7 +51,7 @@ pub(super) fn hello(hello: pb::Hello) -> Result<Hello, WireError> {
     })
 }
 
-fn text(field: &'static str, limit: usize, text: String) -> Result<String, WireError> {
+pub(super) fn text(field: &'static str, limit: usize, text: String) -> Result<String, WireError> {
     at_most(field, limit, text.len())?;
     if text.chars().any(char::is_control) {
         return Err(WireError::ControlCharacter(field));
@@ -57,11 +59,11 @@ fn text(field: &'static str, limit: usize, text: String) -> Result<String, WireE
     Ok(text)
 }
 
-fn key(bytes: &[u8]) -> Result<KeyId, WireError> {
+pub(super) fn key(bytes: &[u8]) -> Result<KeyId, WireError> {
     Ok(KeyId::from_bytes(array("key", bytes)?))
 }
 
-fn session(bytes: &[u8]) -> Result<SessionId, WireError> {
+pub(super) fn session(bytes: &[u8]) -> Result<SessionId, WireError> {
     Ok(SessionId(array("session", bytes)?))
 }
 
@@ -101,7 +103,7 @@ fn ask_grant(ask: pb::AskGrant) -> Result<AskGrant, WireError> {
     })
 }
 
-fn signing_sets(
+pub(super) fn signing_sets(
     field: &'static str,
     sets: Vec<pb::SigningSet>,
 ) -> Result<Vec<SigningSet>, WireError> {
@@ -146,7 +148,10 @@ fn answer(answer: pb::Answer) -> Result<Answer, WireError> {
     Ok(Answer { session: session(&answer.session)?, sets: answer.sets, body })
 }
 
-fn set_shares(field: &'static str, shares: &[pb::SetShare]) -> Result<Vec<SetShare>, WireError> {
+pub(super) fn set_shares(
+    field: &'static str,
+    shares: &[pb::SetShare],
+) -> Result<Vec<SetShare>, WireError> {
     at_most(field, MAX_SETS, shares.len())?;
     once(field, shares.iter().map(|share| share.set))?;
     let checked = |share: &pb::SetShare| {

@@ -8,7 +8,7 @@ use super::fields::{
 use super::verdict::{encode_denial, encode_failure};
 use super::{
     MAX_COMMITMENTS, MAX_REASON_BYTES, MAX_SETS, MAX_SIGNERS, MAX_SOFTWARE_BYTES, WireError,
-    at_most, clean, pb,
+    at_most, clean, pb, raw,
 };
 use crate::frost::RawCommitment;
 use crate::peer::message::{
@@ -23,6 +23,8 @@ pub(super) fn body(message: Message) -> Result<Body, WireError> {
         Message::Order(it) => Body::Order(order(it)?),
         Message::AskGrant(it) => Body::AskGrant(ask_grant(it)?),
         Message::Answer(it) => Body::Answer(answer(it)?),
+        Message::RawOrder(it) => Body::RawOrder(raw::encode_order(it)?),
+        Message::RawAnswer(it) => Body::RawAnswer(raw::encode_answer(it)?),
         Message::Commitments(it) => Body::Commitments(commitments(&it)?),
         Message::NeedCommitments(count) => Body::NeedCommitments(count),
         Message::Forward(it) => Body::Forward(forward(it)),
@@ -77,7 +79,7 @@ fn ask_grant(ask: AskGrant) -> Result<pb::AskGrant, WireError> {
     })
 }
 
-fn signing_sets(
+pub(super) fn signing_sets(
     field: &'static str,
     sets: &[SigningSet],
 ) -> Result<Vec<pb::SigningSet>, WireError> {
@@ -117,7 +119,10 @@ fn answer(answer: Answer) -> Result<pb::Answer, WireError> {
     Ok(pb::Answer { session: answer.session.0.to_vec(), sets: answer.sets, body: Some(body) })
 }
 
-fn set_shares(field: &'static str, shares: &[SetShare]) -> Result<Vec<pb::SetShare>, WireError> {
+pub(super) fn set_shares(
+    field: &'static str,
+    shares: &[SetShare],
+) -> Result<Vec<pb::SetShare>, WireError> {
     at_most(field, MAX_SETS, shares.len())?;
     once(field, shares.iter().map(|share| share.set))?;
     let encoded = |share: &SetShare| pb::SetShare { set: share.set, share: share.share.0.to_vec() };

@@ -11,7 +11,8 @@ use crate::peer::message::{
     Answer, AnswerBody, AskGrant, Failure, Forward, Forwarded, Grant, Order, Outcome, Report,
     RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
-use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
+use crate::peer::raw::{RawAnswer, RawAnswerBody, RawOrder};
+use crate::privval::{BlockId, Fields, MAX_RAW_BYTES, Proposal, RawMessage, Vote, VoteKind};
 use crate::types::{
     Algorithm, ChainId, Height, Hrs, Incarnation, KeyId, MemberId, Round, SetupHash, Signature,
     Step, Timestamp,
@@ -87,6 +88,36 @@ fn ask_grant(members: u64) -> AskGrant {
     let Order { session, chain, key, setup, fields, extension, .. } = order();
     let asked = (1..=members).map(|member| (id(member), signer(member as u8).incarnation));
     AskGrant { session, chain, key, setup, fields, extension, asked: asked.collect() }
+}
+
+fn raw_order(message: RawMessage) -> RawOrder {
+    let Order { session, chain, key, setup, sets, .. } = order();
+    RawOrder { session, chain, key, setup, message, sets }
+}
+
+fn celestia(raw_bytes: usize, unique_id: usize) -> RawMessage {
+    let (raw_bytes, unique_id) = (vec![1; raw_bytes], "ä".repeat(unique_id / 2));
+    RawMessage::Celestia { raw_bytes, unique_id }
+}
+
+fn raw_messages() -> Vec<Message> {
+    let messages = [
+        RawMessage::Plain(Vec::new()),
+        RawMessage::Plain(vec![7; MAX_RAW_BYTES]),
+        celestia(0, 0),
+        celestia(MAX_RAW_BYTES, MAX_RAW_BYTES),
+    ];
+    let orders = messages.map(|message| Message::RawOrder(raw_order(message)));
+    let share = |set| SetShare { set, share: RawShare([7; 32]) };
+    let mut bodies = vec![
+        RawAnswerBody::Shares(vec![]),
+        RawAnswerBody::Shares(vec![share(0), share(u32::MAX)]),
+        RawAnswerBody::Refused("raw_bytes = \"off\"".into()),
+    ];
+    bodies.extend(FAILURES.map(RawAnswerBody::Failed));
+    let answer = |body| RawAnswer { session: SessionId([2; 16]), sets: vec![0, u32::MAX], body };
+    let answers = bodies.into_iter().map(|body| Message::RawAnswer(answer(body)));
+    orders.into_iter().chain(answers).collect()
 }
 
 fn signed(extension: bool) -> Signed {
@@ -179,6 +210,7 @@ fn every_message() -> Vec<Message> {
             .map(|body| Message::Answer(Answer { session, sets: vec![0, 9, u32::MAX], body })),
     );
     all.extend(every_outcome());
+    all.extend(raw_messages());
     for fields in all_fields() {
         all.push(Message::Order(Order { fields: fields.clone(), ..order() }));
         all.push(Message::Watermark(Report {
@@ -386,6 +418,56 @@ fn does_not_send_what_another_member_would_refuse() {
         panic!("a failure, made presentable");
     };
     assert!(reason.starts_with("two lines ä") && reason.len() <= MAX_REASON_BYTES);
+}
+
+/// An order for raw bytes on the wire, changed by the test.
+fn bad_raw_order(change: impl FnOnce(&mut pb::RawOrder)) -> WireError {
+    let order = Message::RawOrder(raw_order(celestia(3, 4)));
+    let Some(Body::RawOrder(mut order)) = encode(order).unwrap().0.body else {
+        panic!("an order for raw bytes");
+    };
+    change(&mut order);
+    bad(Body::RawOrder(order))
+}
+
+#[test]
+fn refuses_orders_for_raw_bytes_that_no_member_sends() {
+    assert_eq!(bad_raw_order(|order| order.session.truncate(15)), length("session", 16, 15));
+    assert_eq!(bad_raw_order(|order| order.key.push(0)), length("key", 32, 33));
+    assert_eq!(bad_raw_order(|order| order.setup.clear()), length("setup hash", 32, 0));
+    assert!(matches!(bad_raw_order(|order| order.chain.clear()), WireError::Chain(_)));
+    assert_eq!(bad_raw_order(|order| order.message = None), WireError::Missing("raw bytes"));
+    let too_many = |field, found| WireError::TooMany { field, limit: MAX_RAW_BYTES, found };
+    let found = MAX_RAW_BYTES + 1;
+    let plain = Some(pb::raw_order::Message::Plain(vec![0; found]));
+    assert_eq!(bad_raw_order(|order| order.message = plain), too_many("raw bytes", found));
+    let long = pb::CelestiaRaw { raw_bytes: vec![], unique_id: "x".repeat(found) };
+    let long = Some(pb::raw_order::Message::Celestia(long));
+    assert_eq!(bad_raw_order(|order| order.message = long), too_many("unique id", found));
+    assert_eq!(bad_raw_order(|order| order.sets.clear()), WireError::Empty("sets"));
+    let twin = bad_raw_order(|order| order.sets[1].id = order.sets[0].id);
+    assert_eq!(twin, WireError::Duplicate { field: "sets", id: 0 });
+    let long = encode(Message::RawOrder(raw_order(RawMessage::Plain(vec![0; found]))));
+    assert_eq!(long.unwrap_err(), too_many("raw bytes", found), "nor is it sent");
+}
+
+#[test]
+fn refuses_answers_about_raw_bytes_that_no_member_sends() {
+    let answer = |sets, body| Body::RawAnswer(pb::RawAnswer { session: vec![0; 16], sets, body });
+    assert_eq!(bad(answer(vec![], None)), WireError::Missing("body of an answer"));
+    let failed = answer(vec![], Some(pb::raw_answer::Body::Failed(9)));
+    assert_eq!(bad(failed), WireError::UnknownValue { field: "failure", value: 9 });
+    let garbling = answer(vec![], Some(pb::raw_answer::Body::Refused("a\nb".into())));
+    assert_eq!(bad(garbling), WireError::ControlCharacter("reason"));
+    let share = pb::SetShare { set: 1, share: vec![0; 32] };
+    let shares = pb::RawShares { shares: vec![share.clone(), share] };
+    let twins = answer(vec![], Some(pb::raw_answer::Body::Shares(shares)));
+    assert_eq!(bad(twins), WireError::Duplicate { field: "shares", id: 1 });
+    let shares = pb::RawShares { shares: vec![pb::SetShare { set: 1, share: vec![0; 31] }] };
+    let short = answer(vec![], Some(pb::raw_answer::Body::Shares(shares)));
+    assert_eq!(bad(short), length("share", 32, 31));
+    let too_many = WireError::TooMany { field: "answered sets", limit: 16, found: 17 };
+    assert_eq!(bad(answer(vec![0; 17], None)), too_many);
 }
 
 proptest! {

@@ -68,8 +68,18 @@ fn reads_the_requests_that_sign_nothing() {
     assert_eq!(parse(&message(Sum::PubKeyRequest(key))), Ok(expected));
     assert_eq!(parse(&bytes(&["3a00"])), Ok(Request::Ping));
     // v1 SignBytes, and Celestia's request with a chain id, bytes and an id.
-    assert_eq!(parse(&bytes(&["4a020a00"])), Ok(Request::SignBytes));
-    assert_eq!(parse(&bytes(&["4a0c0a03612d311202ffff1a0131"])), Ok(Request::SignBytes));
+    let plain =
+        |bytes: &[u8]| Request::Raw { chain: None, message: RawMessage::Plain(bytes.into()) };
+    assert_eq!(parse(&bytes(&["4a020a00"])), Ok(plain(b"")));
+    assert_eq!(parse(&bytes(&["4a050a03612d31"])), Ok(plain(b"a-1")));
+    let celestia = |raw_bytes: &[u8], unique_id: &str| Request::Raw {
+        chain: Some("a-1".to_owned()),
+        message: RawMessage::Celestia { raw_bytes: raw_bytes.into(), unique_id: unique_id.into() },
+    };
+    let ff = [0xff, 0xff];
+    assert_eq!(parse(&bytes(&["4a0c0a03612d311202ffff1a0131"])), Ok(celestia(&ff, "1")));
+    assert_eq!(parse(&bytes(&["4a090a03612d311202ffff"])), Ok(celestia(&ff, "")));
+    assert_eq!(parse(&bytes(&["4a080a03612d311a0131"])), Ok(celestia(b"", "1")));
     // Nothing, a field from the future, a response.
     assert_eq!(parse(&[]), Ok(Request::Unknown));
     assert_eq!(parse(&bytes(&["fa0100"])), Ok(Request::Unknown));
@@ -250,4 +260,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn refuses_raw_bytes_for_no_chain_and_under_a_name_that_is_no_text() {
+    let reason = |hex: &str| match parse(&bytes(&[hex])) {
+        Err(RequestError::Invalid { kind: ReplyKind::Bytes, reason }) => reason.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        reason("4a0a0a016112021234 1a01ff".replace(' ', "").as_str()),
+        "the unique id is not UTF-8"
+    );
+    assert_eq!(reason("4a080a02ff611202ffff"), "the chain id is not UTF-8");
+    assert!(parse(&bytes(&["4a041202ffff"])).unwrap_err().reply().is_some());
 }

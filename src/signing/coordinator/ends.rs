@@ -155,11 +155,12 @@ impl Coordinator {
             // What waited for an attempt that has ended without a signature may begin its own.
             self.release_held(&chain, present);
         }
+        self.raw_timer(now);
     }
 
     /// When [`Self::timer`] wants to be called next.
     pub(in crate::signing) fn next_timer(&self) -> Option<Instant> {
-        self.lanes.values().filter_map(Lane::next_timer).min()
+        self.lanes.values().filter_map(Lane::next_timer).chain(self.next_raw_timer()).min()
     }
 }
 

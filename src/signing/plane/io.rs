@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::peer::{LinkId, Message, Signed};
-use crate::privval::Fields;
+use crate::privval::{Fields, RawAllowed, RawMessage};
 use crate::raft::Settled;
 use crate::signing::attempt::Account;
 use crate::signing::participant::Starting;
-use crate::types::{ChainId, Height, Hrs, Incarnation, KeyId, MemberId};
+use crate::signing::raw::RawReply;
+use crate::types::{ChainId, Height, Hrs, Incarnation, KeyId, MemberId, Signature};
 use crate::watermark::{Denial, Record, Watermarked};
 
 /// What a plane is made from.
@@ -48,6 +49,15 @@ pub enum Input {
         fields: Fields,
         /// Extension to be signed with it.
         extension: Option<Vec<u8>>,
+    },
+    /// A validator on this node asks for a signature over raw bytes.
+    AskRaw {
+        /// Name of the request, of the same numbers as in [`Self::Ask`].
+        ticket: u64,
+        /// The chain.
+        chain: ChainId,
+        /// What is to be signed.
+        message: RawMessage,
     },
     /// A link to a member is up.
     Up {
@@ -93,6 +103,13 @@ pub enum Input {
         /// What came of it.
         result: Result<Signatures, KeyFault>,
     },
+    /// A whole key has been used for raw bytes, or has not.
+    KeyUsedRaw {
+        /// The chain.
+        chain: ChainId,
+        /// What came of it.
+        result: Result<Signature, KeyFault>,
+    },
     /// A whole key was looked at.
     KeyHealth {
         /// The chain.
@@ -123,6 +140,13 @@ pub enum Effect {
         /// The receipt of a complete set of grants, with the bytes (I7).
         granted: Granted,
     },
+    /// Use a chain's whole key for raw bytes; as [`Self::UseKey`], answered by [`Input::KeyUsedRaw`].
+    SignRaw {
+        /// The chain.
+        chain: ChainId,
+        /// The receipt that these bytes can be no vote, with the bytes.
+        allowed: RawAllowed,
+    },
     /// Give leadership up: another member can sign with the whole key, this one cannot.
     StepDown,
     /// Send a message.
@@ -134,6 +158,8 @@ pub enum Effect {
     },
     /// Answer a validator.
     Reply(Reply),
+    /// Answer a validator that has asked for a signature over raw bytes.
+    RawReply(RawReply),
     /// Propose a new signature to Raft, after the replies went out.
     Replicate(Settled),
     /// Close the validator connections that are past their handshake, once, and redial.

@@ -1,5 +1,6 @@
-//! Whole keys: one use at a time, and whether this node's way to a key works.
+//! Whole keys: one use at a time, votes before raw bytes, and whether this node's way to a key works.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rand_core::TryCryptoRng;
@@ -7,7 +8,8 @@ use tracing::{error, info, warn};
 
 use super::{Effect, Plane};
 use crate::backend::{Granted, KeyFault, Signatures};
-use crate::peer::Outcome;
+use crate::peer::{Outcome, SessionId};
+use crate::privval::RawAllowed;
 use crate::signing::coordinator::{Content, Present};
 use crate::types::{ChainId, MemberId};
 
@@ -27,19 +29,28 @@ const OVERTAKEN: &str = "a later request came first while the key was busy";
 #[derive(Debug, Default)]
 pub(super) struct KeyDesk {
     fault: Option<(KeyFault, Instant)>,
-    in_use: Option<InUse>,
+    pub(super) in_use: Option<InUse>,
     /// What is used next. Only the highest is kept.
-    next: Option<(Content, Granted)>,
+    pub(super) next: Option<(Content, Granted)>,
+    /// Raw bytes, which wait for all of that. The coordinator bounds them.
+    pub(super) raw: VecDeque<(SessionId, RawAllowed)>,
     handed_over: Option<Instant>,
 }
 
 /// A call that has not come back.
 #[derive(Clone, Debug)]
-struct InUse {
-    content: Content,
-    since: Instant,
+pub(super) struct InUse {
+    pub(super) of: Use,
+    pub(super) since: Instant,
     /// It was said to be late, and its requests went elsewhere if they could.
-    is_late: bool,
+    pub(super) is_late: bool,
+}
+
+/// What a key is being used for.
+#[derive(Clone, Debug)]
+pub(super) enum Use {
+    Vote(Content),
+    Raw(SessionId),
 }
 
 impl KeyDesk {
@@ -75,7 +86,7 @@ impl<R: TryCryptoRng> Plane<R> {
     pub(super) fn use_key(&mut self, chain: ChainId, content: Content, granted: Granted) {
         let Some(desk) = self.desks.get_mut(&chain) else { return };
         match &desk.in_use {
-            Some(call) if call.content == content => {}
+            Some(InUse { of: Use::Vote(used), .. }) if *used == content => {}
             Some(_) => {
                 let waiting = desk.next.take();
                 let (first, second) = match waiting {
@@ -90,7 +101,8 @@ impl<R: TryCryptoRng> Plane<R> {
                 }
             }
             None => {
-                desk.in_use = Some(InUse { content, since: self.now, is_late: false });
+                let of = Use::Vote(content);
+                desk.in_use = Some(InUse { of, since: self.now, is_late: false });
                 self.effects.push(Effect::UseKey { chain, granted });
             }
         }
@@ -104,7 +116,7 @@ impl<R: TryCryptoRng> Plane<R> {
     /// The key's thread is done with what it was given.
     pub(super) fn key_used(&mut self, chain: &ChainId, result: Result<Signatures, KeyFault>) {
         let Some(desk) = self.desks.get_mut(chain) else { return };
-        let Some(InUse { content, .. }) = desk.in_use.take() else { return };
+        let Some(InUse { of: Use::Vote(content), .. }) = desk.in_use.take() else { return };
         let present = Present { own: &self.participant, now: self.now, wall: self.wall };
         let result = result.and_then(|signatures| {
             self.coordinator.key_signed(chain, &content, signatures, present)
@@ -120,11 +132,7 @@ impl<R: TryCryptoRng> Plane<R> {
         if !result.as_ref().is_err_and(KeyFault::is_of_the_request) {
             self.key_health(chain, result);
         }
-        if let Some((content, granted)) =
-            self.desks.get_mut(chain).and_then(|desk| desk.next.take())
-        {
-            self.use_key(chain.clone(), content, granted);
-        }
+        self.next_use(chain.clone());
     }
 
     /// Keeps what was last seen of the key, and says it once.
@@ -155,17 +163,22 @@ impl<R: TryCryptoRng> Plane<R> {
         let chains: Vec<ChainId> = self.desks.keys().cloned().collect();
         for chain in chains {
             let late = self.desks.get_mut(&chain).and_then(|desk| desk.take_late(self.now));
-            if let Some(InUse { content, since, .. }) = late {
+            if let Some(InUse { of, since, .. }) = late {
                 let waited = self.now.saturating_duration_since(since);
                 let fault = KeyFault::NoAnswer { waited };
                 self.key_health(&chain, Err(fault.clone()));
                 // Alone there is nobody else to ask: the answer may still come in time.
                 if self.others_ready(&chain).next().is_some() {
                     let waiting = self.desks.get_mut(&chain).and_then(|desk| desk.next.take());
-                    self.fail_key(&chain, &content, &fault);
+                    if let Use::Vote(content) = &of {
+                        self.fail_key(&chain, content, &fault);
+                    }
                     if let Some((content, _)) = waiting {
                         self.fail_key(&chain, &content, &fault);
                     }
+                }
+                if let Use::Raw(session) = of {
+                    self.coordinator.raw_failed(session, &fault);
                 }
             }
             self.hand_over(&chain);

@@ -86,6 +86,8 @@ impl<R: TryCryptoRng> Plane<R> {
             Message::Answer(answer) => {
                 self.coordinator.answer(peer, answer, Evidence::default(), present);
             }
+            Message::RawOrder(order) => self.raw_order(peer, Caller::Link(link), order),
+            Message::RawAnswer(answer) => self.coordinator.raw_answer(peer, answer, present),
             Message::Commitments(list) => self.coordinator.commitments(peer, list, present),
             Message::NeedCommitments(count) => {
                 let count = usize::try_from(count).unwrap_or(usize::MAX).min(POOL_TARGET / 8);

@@ -15,9 +15,11 @@ use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::frost::deal::deal;
 use crate::peer::{LinkId, Message};
-use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
+use crate::privval::{BlockId, Dialect, Fields, Proposal, RawAllowed, RawMessage, Vote, VoteKind};
 use crate::raft::Settled;
-use crate::signing::{ChainKey, Effect, Input, Plane, PlaneOptions, Reply, Starting, WholeKeyInfo};
+use crate::signing::{
+    ChainKey, Effect, Input, Plane, PlaneOptions, RawReply, Reply, Starting, WholeKeyInfo,
+};
 use crate::types::{
     Algorithm, ChainId, ClusterKey, Height, Incarnation, MemberId, PublicKey, Round, SetupHash,
     Signature, Threshold, Timestamp, UnixMillis,
@@ -85,6 +87,9 @@ pub(super) struct Node {
     pub(super) replica: Arc<Mutex<Option<Settled>>>,
     pub(super) let_go: usize,
     pub(super) stepped_down: usize,
+    pub(super) raw_replies: Vec<RawReply>,
+    /// A whole key's receipts for raw bytes that it has not come to yet.
+    pub(super) raw_uses: VecDeque<RawAllowed>,
     /// A whole key's receipts that it has not come to yet.
     pub(super) uses: VecDeque<Granted>,
     pub(super) key_is: KeyIs,
@@ -190,14 +195,23 @@ impl Cluster {
 
     /// The same, with a ceiling on some members.
     pub(super) fn with_ceilings(t: u16, n: u16, ceilings: &[(MemberId, i64)]) -> Self {
-        let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), ceilings);
+        let silent = |_| Dialect::default();
+        let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), ceilings, silent);
         cluster.connect_all();
         cluster.lead(Some(id(1)));
         cluster
     }
 
     pub(super) fn unconnected(t: u16, n: u16, give_up_after: Option<Duration>) -> Self {
-        Self::begun(t, n, give_up_after, &[])
+        Self::begun(t, n, give_up_after, &[], |_| Dialect::default())
+    }
+
+    /// A connected cluster whose members speak as each one's own settings say.
+    pub(super) fn speaking(t: u16, n: u16, dialect: fn(MemberId) -> Dialect) -> Self {
+        let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), &[], dialect);
+        cluster.connect_all();
+        cluster.lead(Some(id(1)));
+        cluster
     }
 
     fn begun(
@@ -205,6 +219,7 @@ impl Cluster {
         n: u16,
         give_up_after: Option<Duration>,
         ceilings: &[(MemberId, i64)],
+        dialect: fn(MemberId) -> Dialect,
     ) -> Self {
         let mut rng = TestRng(7, 0);
         let threshold = Threshold::new(t, n).unwrap();
@@ -223,14 +238,20 @@ impl Cluster {
         let members: BTreeSet<MemberId> = dealt.shares.keys().copied().collect();
         Self::of(&members, give_up_after, ceilings, |me| {
             let share = dealt.shares.remove(&me).unwrap();
-            ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap()
+            let key = ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap();
+            key.with_dialect(dialect(me))
         })
     }
 
     /// A connected cluster of n around one whole key, with member 1 as leader; n = 1 is a node alone.
     pub(super) fn whole(n: u16) -> Self {
+        Self::whole_speaking(n, |_| Dialect::default())
+    }
+
+    /// The same, whose members speak as each one's own settings say.
+    pub(super) fn whole_speaking(n: u16, dialect: fn(MemberId) -> Dialect) -> Self {
         let members: BTreeSet<MemberId> = (1..=u64::from(n)).map(id).collect();
-        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |_| {
+        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |me| {
             let info = WholeKeyInfo {
                 chain: chain(),
                 public_key: PublicKey::ed25519(whole_key().verifying_key().to_bytes()),
@@ -239,7 +260,7 @@ impl Cluster {
                 members: members.clone(),
                 message_limit: Some(4096),
             };
-            ChainKey::whole(info).unwrap()
+            ChainKey::whole(info).unwrap().with_dialect(dialect(me))
         });
         cluster.connect_all();
         cluster.lead(Some(id(1)));
@@ -323,6 +344,26 @@ impl Cluster {
         ticket
     }
 
+    pub(super) fn ask_raw(&mut self, at: MemberId, message: RawMessage) -> u64 {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.input(at, Input::AskRaw { ticket, chain: chain(), message });
+        ticket
+    }
+
+    /// Asks for raw bytes and runs until nothing moves, then the answer.
+    pub(super) fn answer_raw(&mut self, at: MemberId, message: RawMessage) -> RawReply {
+        let ticket = self.ask_raw(at, message);
+        self.run();
+        self.raw_reply(at, ticket).expect("no reply")
+    }
+
+    pub(super) fn raw_reply(&mut self, at: MemberId, ticket: u64) -> Option<RawReply> {
+        let replies = &mut self.nodes.get_mut(&at).unwrap().raw_replies;
+        let index = replies.iter().position(|reply| reply.ticket == ticket)?;
+        Some(replies.remove(index))
+    }
+
     /// Asks and runs until nothing moves, then the answer.
     pub(super) fn answer(&mut self, at: MemberId, fields: Fields, ext: Option<&[u8]>) -> Reply {
         let ticket = self.ask(at, fields, ext);
@@ -342,6 +383,9 @@ impl Cluster {
             node.plane.handle(input, self.now, self.wall);
             self.carry_out(at);
             while self.nodes.get_mut(&at).unwrap().plane.work(self.now) {
+                self.carry_out(at);
+            }
+            while self.nodes.get_mut(&at).unwrap().plane.work_raw(self.now) {
                 self.carry_out(at);
             }
         }
@@ -379,7 +423,7 @@ impl Cluster {
                 .nodes
                 .iter()
                 .filter(|(_, node)| node.alive && node.key_is != KeyIs::Slow)
-                .filter(|(_, node)| !node.uses.is_empty())
+                .filter(|(_, node)| !node.uses.is_empty() || !node.raw_uses.is_empty())
                 .map(|(&me, _)| me)
                 .collect();
             for me in &willing {
@@ -412,7 +456,12 @@ impl Cluster {
 
     /// The whole key of a member does what waits for it.
     pub(super) fn use_all(&mut self, member: MemberId) {
-        while let Some(granted) = self.nodes.get_mut(&member).unwrap().uses.pop_front() {
+        while self.use_one(member) {}
+    }
+
+    /// The same for the next thing; `false` if nothing waits.
+    pub(super) fn use_one(&mut self, member: MemberId) -> bool {
+        if let Some(granted) = self.nodes.get_mut(&member).unwrap().uses.pop_front() {
             let sign = |bytes: &[u8]| {
                 Signature::new(Algorithm::Ed25519, whole_key().sign(bytes).to_bytes())
             };
@@ -428,7 +477,21 @@ impl Cluster {
                 }),
             };
             self.input(member, Input::KeyUsed { chain: chain(), result });
+            return true;
         }
+        if let Some(allowed) = self.nodes.get_mut(&member).unwrap().raw_uses.pop_front() {
+            let sign = |bytes: &[u8]| {
+                Signature::new(Algorithm::Ed25519, whole_key().sign(bytes).to_bytes())
+            };
+            let result = match self.nodes[&member].key_is {
+                KeyIs::Broken => Err(KeyFault::Unreachable("gone".to_owned())),
+                KeyIs::Lying => Ok(sign(b"other bytes")),
+                KeyIs::Well | KeyIs::Slow => Ok(sign(allowed.as_bytes())),
+            };
+            self.input(member, Input::KeyUsedRaw { chain: chain(), result });
+            return true;
+        }
+        false
     }
 
     fn carry_out(&mut self, me: MemberId) {
@@ -441,6 +504,8 @@ impl Cluster {
                     self.wire.push_back((me, to, message));
                 }
                 Effect::UseKey { granted, .. } => node.uses.push_back(granted),
+                Effect::SignRaw { allowed, .. } => node.raw_uses.push_back(allowed),
+                Effect::RawReply(reply) => node.raw_replies.push(reply),
                 Effect::StepDown => node.stepped_down += 1,
                 Effect::Reply(reply) => node.replies.push(reply),
                 Effect::Replicate(settled) => node.replicated.push(settled),
@@ -487,6 +552,8 @@ fn node(
         replica,
         let_go: 0,
         stepped_down: 0,
+        raw_replies: Vec::new(),
+        raw_uses: VecDeque::new(),
         uses: VecDeque::new(),
         key_is: KeyIs::Well,
         alive: true,

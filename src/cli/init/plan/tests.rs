@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::backend::{FileSource, Granted, KeyFault, Signatures};
+use crate::privval::RawAllowed;
+use crate::types::Signature;
 
 /// A key that is where it says, or not.
 struct Key {
@@ -16,6 +18,10 @@ impl WholeKey for Key {
     }
 
     fn sign(&mut self, _: Granted) -> Result<Signatures, KeyFault> {
+        Err(KeyFault::Other("nothing is signed when homes are made".to_owned()))
+    }
+
+    fn sign_raw(&mut self, _: RawAllowed) -> Result<Signature, KeyFault> {
         Err(KeyFault::Other("nothing is signed when homes are made".to_owned()))
     }
 

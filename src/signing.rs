@@ -14,6 +14,7 @@ mod attempt;
 mod coordinator;
 mod estimate;
 mod granter;
+mod kept;
 mod key;
 mod lane;
 mod participant;
@@ -22,8 +23,10 @@ mod plane;
 mod pool;
 mod roster;
 mod route;
+mod task;
 mod verified;
 mod withheld;
+mod work;
 
 pub use attempt::Account;
 pub use coordinator::{Coordinator, Origin};
@@ -34,6 +37,7 @@ pub use plane::{
     Verdict,
 };
 pub use route::{Route, route};
+pub use task::{Computed, Task};
 pub use verified::Verified;
 pub use withheld::{Caller, Released};
 

@@ -1,6 +1,7 @@
 //! Raw bytes that a consensus key may sign, because they can be no vote, proposal or extension.
 
 use prost::Message as _;
+use prost::bytes::Bytes;
 use prost::encoding::decode_varint;
 
 use super::dialect::{Dialect, RawBytes};
@@ -35,7 +36,7 @@ pub enum RawMessage {
 /// let forged = cosigner::privval::RawAllowed(Vec::new());
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-pub struct RawAllowed(Vec<u8>);
+pub struct RawAllowed(Bytes);
 
 /// Why raw bytes are not signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,16 +93,20 @@ impl RawAllowed {
 
     /// An extension of v2 without replay protection: the application's bytes as they are.
     ///
+    /// Empty ones pass, and have to: v2 wants their signature, too. It is worth nothing elsewhere: whatever
+    /// consensus signs begins with its length, so that none of it is the empty string.
+    ///
     /// # Errors
     /// [`RawRefused`].
-    pub fn non_rp_extension(dialect: &Dialect, bytes: &[u8]) -> Result<Self, RawRefused> {
+    pub fn non_rp_extension(dialect: &Dialect, bytes: &Bytes) -> Result<Self, RawRefused> {
         match dialect.non_rp_extensions {
-            true => Self::checked(bytes.to_vec()),
+            true => Self::checked(bytes.clone()),
             false => Err(RawRefused::NonRpExtensions),
         }
     }
 
-    fn checked(bytes: Vec<u8>) -> Result<Self, RawRefused> {
+    fn checked(bytes: impl Into<Bytes>) -> Result<Self, RawRefused> {
+        let bytes = bytes.into();
         check(&bytes)?;
         Ok(Self(bytes))
     }
@@ -169,8 +174,18 @@ mod tests {
         let other = RawAllowed::new(&chain(), &CELESTIA, &message);
         assert_eq!(other, Err(RawRefused::Off { configured: RawBytes::Celestia }));
         assert_eq!(plain(b"hello, world").unwrap().as_bytes(), b"hello, world");
-        let refused = RawAllowed::non_rp_extension(&V1, b"hello, world");
+        let refused = RawAllowed::non_rp_extension(&V1, &Bytes::from("hello, world"));
         assert_eq!(refused, Err(RawRefused::NonRpExtensions));
+    }
+
+    #[test]
+    fn an_empty_extension_without_replay_protection_is_allowed_and_nothing_that_consensus_signs() {
+        let v2 = Dialect { non_rp_extensions: true, ..V1 };
+        let allowed = RawAllowed::non_rp_extension(&v2, &Bytes::new()).unwrap();
+        assert_eq!(allowed.as_bytes(), b"");
+        // The shortest that consensus could sign is one byte: the length of nothing.
+        let refused = RawAllowed::non_rp_extension(&v2, &Bytes::from_static(&[0]));
+        assert_eq!(refused, Err(RawRefused::Consensus("vote")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::frost::{FrostError, SigningShare, VerifyingKey, VerifyingShare};
+use crate::privval::{Dialect, Extension, RawAllowed, RawRefused};
 use crate::types::{
     ChainId, ClusterKey, KeyId, MemberId, PublicKey, SetupHash, Threshold, UnfitKey, Verifier,
 };
@@ -23,6 +24,8 @@ pub struct ChainKey {
     pub setup: SetupHash,
     /// Everyone who gives shares or grants.
     pub members: BTreeSet<MemberId>,
+    /// What this member's settings say of the chain's validators.
+    pub dialect: Dialect,
     /// Most bytes that a whole key signs, `None` without a limit.
     pub(super) message_limit: Option<usize>,
     /// The shares; `None` if the key is whole, and not in this room.
@@ -134,6 +137,7 @@ impl ChainKey {
             threshold,
             setup,
             members: verifying_shares.keys().copied().collect(),
+            dialect: Dialect::default(),
             message_limit: None,
             split: Some(Split { verifying_key, verifying_shares, share }),
         })
@@ -160,9 +164,26 @@ impl ChainKey {
             threshold: grants,
             setup,
             members,
+            dialect: Dialect::default(),
             message_limit,
             split: None,
         })
+    }
+
+    /// The same for a chain whose validators speak so.
+    #[must_use]
+    pub fn with_dialect(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
+    }
+
+    /// The receipt for the raw bytes of an extension, if it has any and this member's own settings let
+    /// them be signed.
+    pub(super) fn non_rp_allowed(
+        &self,
+        extension: Option<&Extension>,
+    ) -> Result<Option<RawAllowed>, RawRefused> {
+        let raw = extension.and_then(Extension::non_rp);
+        raw.map(|raw| RawAllowed::non_rp_extension(&self.dialect, raw)).transpose()
     }
 
     /// Whether the key is whole, and grants stand in the place of shares.

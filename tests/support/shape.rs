@@ -42,6 +42,8 @@ pub struct Shape {
     pub endpoints: BTreeMap<usize, String>,
     /// `give_up_after` of the chain, the default if absent.
     pub give_up_after: Option<&'static str>,
+    /// `privval_version = "v2"` and `non_rp_extensions = true` of the chain.
+    pub v2: bool,
     /// `--log-level`.
     pub log_level: &'static str,
     /// Where the watermarks begin: the flags of `split-key` and `init` for that.
@@ -77,6 +79,7 @@ impl Shape {
             validators: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             give_up_after: None,
+            v2: false,
             log_level: "info",
             begin: vec!["--never-signed".into()],
         }
@@ -117,6 +120,13 @@ impl Shape {
     /// `--log-level`.
     pub fn log_level(mut self, level: &'static str) -> Self {
         self.log_level = level;
+        self
+    }
+
+    /// The validators are CometBFT v2, and their application returns extensions without replay
+    /// protection.
+    pub fn v2(mut self) -> Self {
+        self.v2 = true;
         self
     }
 
@@ -172,6 +182,10 @@ pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) 
         let chain = chain.as_table_mut().unwrap();
         if let Some(give_up_after) = shape.give_up_after {
             chain.insert("give_up_after".into(), give_up_after.into());
+        }
+        if shape.v2 {
+            chain.insert("privval_version".into(), "v2".into());
+            chain.insert("non_rp_extensions".into(), true.into());
         }
         if let Some(endpoint) = shape.endpoints.get(&id) {
             let key = chain["key"].as_table_mut().unwrap();

@@ -14,10 +14,12 @@ use sha2::{Digest as _, Sha256};
 use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::frost::deal::deal;
-use crate::peer::{LinkId, Message};
-use crate::privval::{BlockId, Fields, Proposal, Vote, VoteKind};
+use crate::peer::{Answer, AnswerBody, Failure, LinkId, Message};
+use crate::privval::{BlockId, Dialect, Extension, Fields, Proposal, Version, Vote, VoteKind};
 use crate::raft::Settled;
-use crate::signing::{ChainKey, Effect, Input, Plane, PlaneOptions, Reply, Starting, WholeKeyInfo};
+use crate::signing::{
+    ChainKey, Effect, Input, Plane, PlaneOptions, Reply, Starting, Task, WholeKeyInfo,
+};
 use crate::types::{
     Algorithm, ChainId, ClusterKey, Height, Incarnation, MemberId, PublicKey, Round, SetupHash,
     Signature, Threshold, Timestamp, UnixMillis,
@@ -88,6 +90,10 @@ pub(super) struct Node {
     /// A whole key's receipts that it has not come to yet.
     pub(super) uses: VecDeque<Granted>,
     pub(super) key_is: KeyIs,
+    /// What is to be computed beside the plane.
+    pub(super) tasks: VecDeque<Task>,
+    /// Tasks stay in the queue until [`Cluster::compute_all`].
+    pub(super) slow_arithmetic: bool,
     pub(super) alive: bool,
 }
 
@@ -101,6 +107,8 @@ pub(super) enum KeyIs {
     Broken,
     /// Signs other bytes.
     Lying,
+    /// Leaves the raw bytes out.
+    Forgetful,
 }
 
 /// n planes, links between all, and messages in flight.
@@ -114,6 +122,13 @@ pub(super) struct Cluster {
     pub(super) now: Instant,
     pub(super) wall: UnixMillis,
     pub(super) tamper: Option<fn(&mut Message, MemberId, MemberId)>,
+    /// Messages that get lost, and those that have.
+    pub(super) lose: Option<fn(&Message) -> bool>,
+    pub(super) lost: Vec<(MemberId, MemberId, Message)>,
+    /// Failures that members have answered.
+    pub(super) failures: Vec<Failure>,
+    /// Bytes of extensions that were delivered, message by message; 0 where one was named.
+    pub(super) carried: Vec<(MemberId, MemberId, usize)>,
     tickets: u64,
 }
 
@@ -188,6 +203,15 @@ impl Cluster {
         cluster
     }
 
+    /// The same; the settings of these members say that the chain is v2 with extensions without replay
+    /// protection.
+    pub(super) fn v2(t: u16, n: u16, members: &[u64]) -> Self {
+        let mut cluster = Self::shared(t, n, Some(Duration::from_secs(3)), &[], members);
+        cluster.connect_all();
+        cluster.lead(Some(id(1)));
+        cluster
+    }
+
     /// The same, with a ceiling on some members.
     pub(super) fn with_ceilings(t: u16, n: u16, ceilings: &[(MemberId, i64)]) -> Self {
         let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), ceilings);
@@ -206,6 +230,16 @@ impl Cluster {
         give_up_after: Option<Duration>,
         ceilings: &[(MemberId, i64)],
     ) -> Self {
+        Self::shared(t, n, give_up_after, ceilings, &[])
+    }
+
+    fn shared(
+        t: u16,
+        n: u16,
+        give_up_after: Option<Duration>,
+        ceilings: &[(MemberId, i64)],
+        v2: &[u64],
+    ) -> Self {
         let mut rng = TestRng(7, 0);
         let threshold = Threshold::new(t, n).unwrap();
         let mut dealt = deal(&[3; 32], threshold, &mut rng).unwrap();
@@ -223,23 +257,38 @@ impl Cluster {
         let members: BTreeSet<MemberId> = dealt.shares.keys().copied().collect();
         Self::of(&members, give_up_after, ceilings, |me| {
             let share = dealt.shares.remove(&me).unwrap();
-            ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap()
+            let key = ChainKey::new(me, &listed, SetupHash([1; 32]), share).unwrap();
+            key.with_dialect(dialect(me, v2))
         })
     }
 
     /// A connected cluster of n around one whole key, with member 1 as leader; n = 1 is a node alone.
     pub(super) fn whole(n: u16) -> Self {
+        Self::whole_v2(n, &[])
+    }
+
+    /// The same, as in [`Self::v2`].
+    pub(super) fn whole_v2(n: u16, v2: &[u64]) -> Self {
+        Self::around(n, v2, Some(4096))
+    }
+
+    /// The same with a key that signs messages of any length.
+    pub(super) fn of_whole_without_limit(n: u16, v2: &[u64]) -> Self {
+        Self::around(n, v2, None)
+    }
+
+    fn around(n: u16, v2: &[u64], message_limit: Option<usize>) -> Self {
         let members: BTreeSet<MemberId> = (1..=u64::from(n)).map(id).collect();
-        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |_| {
+        let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |me| {
             let info = WholeKeyInfo {
                 chain: chain(),
                 public_key: PublicKey::ed25519(whole_key().verifying_key().to_bytes()),
                 grants: Threshold::majority(n).unwrap(),
                 setup: SetupHash([1; 32]),
                 members: members.clone(),
-                message_limit: Some(4096),
+                message_limit,
             };
-            ChainKey::whole(info).unwrap()
+            ChainKey::whole(info).unwrap().with_dialect(dialect(me, v2))
         });
         cluster.connect_all();
         cluster.lead(Some(id(1)));
@@ -273,6 +322,10 @@ impl Cluster {
             now,
             wall,
             tamper: None,
+            lose: None,
+            lost: Vec::new(),
+            failures: Vec::new(),
+            carried: Vec::new(),
             tickets: 0,
         }
     }
@@ -316,8 +369,17 @@ impl Cluster {
     }
 
     pub(super) fn ask(&mut self, at: MemberId, fields: Fields, extension: Option<&[u8]>) -> u64 {
+        let extension = extension.map(|bytes| Extension::new(bytes.to_vec()));
+        self.ask_for(at, fields, extension)
+    }
+
+    pub(super) fn ask_for(
+        &mut self,
+        at: MemberId,
+        fields: Fields,
+        extension: Option<Extension>,
+    ) -> u64 {
         self.tickets += 1;
-        let extension = extension.map(<[u8]>::to_vec);
         let ticket = self.tickets;
         self.input(at, Input::Ask { ticket, chain: chain(), fields, extension });
         ticket
@@ -385,8 +447,17 @@ impl Cluster {
             for me in &willing {
                 self.use_all(*me);
             }
+            let counting: Vec<MemberId> = self
+                .nodes
+                .iter()
+                .filter(|(_, node)| node.alive && !node.slow_arithmetic && !node.tasks.is_empty())
+                .map(|(&me, _)| me)
+                .collect();
+            for me in &counting {
+                self.compute_all(*me);
+            }
             let Some((from, to, mut message)) = self.wire.pop_front() else {
-                if fast.is_empty() && willing.is_empty() {
+                if fast.is_empty() && willing.is_empty() && counting.is_empty() {
                     return;
                 }
                 continue;
@@ -398,6 +469,18 @@ impl Cluster {
             if let Some(tamper) = self.tamper {
                 tamper(&mut message, from, to);
             }
+            if self.lose.is_some_and(|lose| lose(&message)) {
+                self.lost.push((from, to, message));
+                continue;
+            }
+            if let Message::Answer(Answer { body: AnswerBody::Failed(failure), .. }) = &message {
+                self.failures.push(*failure);
+            }
+            if let Some(extension) = message.extension() {
+                self.carried.push((from, to, extension.total_bytes()));
+            } else if message.names_extension() {
+                self.carried.push((from, to, 0));
+            }
             self.input(to, Input::Message { peer: from, link: link(to, from), message });
         }
     }
@@ -407,6 +490,13 @@ impl Cluster {
         while let Some(record) = self.nodes.get_mut(&member).unwrap().writes.pop_front() {
             let receipt = self.nodes.get_mut(&member).unwrap().file.write(&record).unwrap();
             self.input(member, Input::Written { chain: chain(), receipt });
+        }
+    }
+
+    /// The arithmetic of a member catches up.
+    pub(super) fn compute_all(&mut self, member: MemberId) {
+        while let Some(task) = self.nodes.get_mut(&member).unwrap().tasks.pop_front() {
+            self.input(member, Input::Computed(Box::new(task.run())));
         }
     }
 
@@ -421,10 +511,17 @@ impl Cluster {
                 KeyIs::Lying => Ok(Signatures {
                     vote: granted.vote().map(|_| sign(b"other bytes")),
                     extension: granted.extension().map(sign),
+                    non_rp: granted.non_rp().map(sign),
+                }),
+                KeyIs::Forgetful => Ok(Signatures {
+                    vote: granted.vote().map(sign),
+                    extension: granted.extension().map(sign),
+                    non_rp: None,
                 }),
                 KeyIs::Well | KeyIs::Slow => Ok(Signatures {
                     vote: granted.vote().map(sign),
                     extension: granted.extension().map(sign),
+                    non_rp: granted.non_rp().map(sign),
                 }),
             };
             self.input(member, Input::KeyUsed { chain: chain(), result });
@@ -441,12 +538,21 @@ impl Cluster {
                     self.wire.push_back((me, to, message));
                 }
                 Effect::UseKey { granted, .. } => node.uses.push_back(granted),
+                Effect::Compute(task) => node.tasks.push_back(*task),
                 Effect::StepDown => node.stepped_down += 1,
                 Effect::Reply(reply) => node.replies.push(reply),
                 Effect::Replicate(settled) => node.replicated.push(settled),
                 Effect::LetValidatorsGo => node.let_go += 1,
             }
         }
+    }
+}
+
+/// What a member's settings say of the chain.
+fn dialect(me: MemberId, v2: &[u64]) -> Dialect {
+    match v2.contains(&u64::from(me.get())) {
+        true => Dialect { version: Version::V2, non_rp_extensions: true, ..Dialect::default() },
+        false => Dialect::default(),
     }
 }
 
@@ -489,6 +595,8 @@ fn node(
         stepped_down: 0,
         uses: VecDeque::new(),
         key_is: KeyIs::Well,
+        tasks: VecDeque::new(),
+        slow_arithmetic: false,
         alive: true,
     }
 }

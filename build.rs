@@ -19,6 +19,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     files.sort();
     let descriptors = protox::compile(&files, [FOLDER])?;
-    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(descriptors)?;
+    // Vote extensions have up to a megabyte: they are shared, not copied.
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .bytes(".cosigner.peer.v1.Extension")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::types::{PublicKey, Signature};
 
 pub use fault::KeyFault;
 pub use file::{FileKeyError, KeyFile, KeyFileError, RawKeyError};
-pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash, messages};
+pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash};
 pub use open::{Backends, OpenError};
 pub use secret_file::{SecretFileError, read as read_secret_file};
 pub use source::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};
@@ -39,7 +39,7 @@ pub trait WholeKey: Send {
     fn public_key(&self) -> &PublicKey;
 
     /// Signs what was granted: the vote or proposal if it holds one, and the extension if it holds
-    /// one; both or neither. The caller verifies what comes back (I5).
+    /// one, with and without replay protection; all or nothing. The caller verifies what comes back (I5).
     ///
     /// # Errors
     /// [`KeyFault`]; the next call tries to recover.
@@ -70,4 +70,6 @@ pub struct Signatures {
     pub vote: Option<Signature>,
     /// Over the extension's sign bytes.
     pub extension: Option<Signature>,
+    /// Over the extension's bytes without replay protection.
+    pub non_rp: Option<Signature>,
 }

@@ -1,10 +1,11 @@
 //! The composition root: the only room that joins sockets, files, clocks and threads.
 //!
-//! A node is two runtimes, one thread for each watermark file and one for each whole key. The *signing plane* is a thread of
+//! A node is two runtimes, one thread for each watermark file and one for each whole key, and one for long sums. The *signing plane* is a thread of
 //! its own: validators' connections, links to the other members, and the [`crate::signing::Plane`].
 //! Raft, health and signals live on another runtime and never stand before a signature. Nothing here
 //! decides anything about signing.
 
+mod arithmetic;
 mod background;
 mod chains;
 mod key_threads;

@@ -28,8 +28,8 @@ pub use dial::dial_all;
 pub use identity::{Identity, IdentityError};
 pub use link::{Event, EventSink, Link, LinkError, LinkId, Permit};
 pub use message::{
-    Answer, AnswerBody, AskGrant, Failure, Forward, Forwarded, Grant, Hello, Message, Order,
-    Outcome, Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
+    Answer, AnswerBody, AskGrant, Carried, Failure, Forward, Forwarded, Grant, Hello, Message,
+    Order, Outcome, Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 pub use raft_channels::{MAX_RAFT_BYTES, RaftCallError, RaftChannels, RaftHandler};
 pub use raw::{RawAnswer, RawAnswerBody, RawOrder};
@@ -38,4 +38,4 @@ pub use setup::{Setup, SetupError};
 pub use wire::{MAX_COMMITMENTS, MAX_MESSAGE_BYTES, MAX_SETS, WireError};
 
 /// Version of what members say to each other. Members of different versions do not talk.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

@@ -16,6 +16,7 @@ mod check;
 mod coordinator;
 mod estimate;
 mod granter;
+mod kept;
 mod key;
 mod lane;
 mod participant;
@@ -26,8 +27,10 @@ mod raw;
 mod raw_share;
 mod roster;
 mod route;
+mod task;
 mod verified;
 mod withheld;
+mod work;
 
 pub use attempt::Account;
 pub use coordinator::{Coordinator, Origin};
@@ -39,6 +42,7 @@ pub use plane::{
 };
 pub use raw::{RawAccount, RawReply, RawVerdict};
 pub use route::{Route, route};
+pub use task::{Computed, Task};
 pub use verified::Verified;
 pub use withheld::{Caller, Released};
 

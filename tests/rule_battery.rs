@@ -31,7 +31,8 @@ impl Battery {
     }
 
     fn ask(&mut self, fields: &Fields, extension: Option<&[u8]>) -> Ending {
-        let ask = Ask { fields: fields.clone(), extension: extension.map(<[u8]>::to_vec) };
+        let ask =
+            Ask { fields: fields.clone(), extension: extension.map(<[u8]>::to_vec), non_rp: None };
         self.asker.ask(&ask, PATIENCE)
     }
 

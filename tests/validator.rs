@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cosigner::peer::Signed;
 use cosigner::privval::noise::Identity;
-use cosigner::privval::{Fields, VoteKind, extension_sign_bytes, proto, sign_bytes};
+use cosigner::privval::{ExtensionSignature, Fields, VoteKind, proto, sign_bytes};
 use cosigner::signing::Verdict;
 use cosigner::types::{Algorithm, ChainId, PublicKey, Signature};
 use cosigner::validator::{Connection, ConnectionState, Control, Sign, SignRequestFor};
@@ -97,8 +97,9 @@ impl Sign for Fake {
         Verdict::Signed(Signed {
             signature: self.signature(&sign_bytes(&chain, &fields)),
             timestamp: fields.timestamp(),
-            extension_signature: extension.map(|bytes| {
-                self.signature(&extension_sign_bytes(&chain, hrs.height, hrs.round, &bytes))
+            extension_signature: extension.map(|extension| ExtensionSignature {
+                replay_protected: self.signature(&extension.sign_bytes(&chain, hrs)),
+                non_rp: extension.non_rp().map(|raw| self.signature(raw)),
             }),
         })
     }
@@ -193,7 +194,7 @@ async fn serves_blocks_on_every_transport() {
             let asked = signer.asked();
             assert_eq!(asked.len(), 6);
             assert!(asked.iter().all(|request| request.validator.to_string() == node.address()));
-            let length = asked[2].extension.as_ref().map(Vec::len);
+            let length = asked[2].extension.as_ref().map(|extension| extension.bytes().len());
             assert_eq!(length, extension_bytes, "{address}");
             until(&control, all_are(ConnectionState::Connected)).await;
             run.abort();
@@ -359,8 +360,10 @@ async fn refuses_in_the_words_of_cometbft_and_stays() {
 async fn never_sends_an_extension_signature_where_none_belongs() {
     let mut node = node().await;
     let signature = Signature::new(Algorithm::Ed25519, [7; 64]);
-    let signed = |timestamp, extension_signature| {
+    let signed = |timestamp, extension_signature: Option<Signature>| {
         let signature = signature.clone();
+        let extension_signature = extension_signature
+            .map(|replay_protected| ExtensionSignature { replay_protected, non_rp: None });
         Verdict::Repeated(Signed { signature, timestamp, extension_signature })
     };
     let (prevote, precommit) = (prevote(5), vote(VoteKind::Precommit, 5, 0, block(1)));
@@ -534,9 +537,10 @@ async fn the_node_stops_at_a_wrong_signature_and_at_another_key() {
                 let signature = if number == step { wrong.clone() } else { right };
                 let timestamp = fields.timestamp();
                 let hrs = fields.hrs();
-                let extension_signature = extension.map(|bytes| {
-                    let bytes = extension_sign_bytes(&chain, hrs.height, hrs.round, &bytes);
-                    if step == 3 { wrong.clone() } else { signer.signature(&bytes) }
+                let extension_signature = extension.map(|extension| {
+                    let right = signer.signature(&extension.sign_bytes(&chain, hrs));
+                    let replay_protected = if step == 3 { wrong.clone() } else { right };
+                    ExtensionSignature { replay_protected, non_rp: None }
                 });
                 let signed = Signed { signature, timestamp, extension_signature };
                 signer.script.lock().unwrap().push_back(Verdict::Signed(signed));

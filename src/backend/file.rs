@@ -98,7 +98,11 @@ impl WholeKey for FileKey {
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
         let sign = |bytes: &[u8]| Signature::new(Algorithm::Ed25519, self.secret.sign(bytes));
-        Ok(Signatures { vote: granted.vote().map(sign), extension: granted.extension().map(sign) })
+        Ok(Signatures {
+            vote: granted.vote().map(sign),
+            extension: granted.extension().map(sign),
+            non_rp: granted.non_rp().map(sign),
+        })
     }
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 
 use crate::peer::{Grant, SessionId};
-use crate::privval::{Fields, extension_sign_bytes, sign_bytes};
+use crate::privval::{Dialect, Extension, Fields, RawAllowed, RawRefused, sign_bytes};
 use crate::types::{ChainId, Incarnation, KeyId, MemberId};
 use crate::watermark::Watermarked;
 
 /// Hashed in front of the content, so that a grant cannot be taken for anything else.
-const DOMAIN: &[u8] = b"cosigner grant v1";
+const DOMAIN: &[u8] = b"cosigner grant v2";
 
 /// What is to be granted: the key, and what it is to be used for.
 #[derive(Clone, Debug)]
@@ -30,12 +30,14 @@ pub struct Granting {
     pub needed: usize,
     /// The chain.
     pub chain: ChainId,
+    /// What this member's settings allow to be signed raw.
+    pub dialect: Dialect,
     /// The key.
     pub key: KeyId,
     /// What is to be signed.
     pub fields: Fields,
     /// The extension that travels with a precommit.
-    pub extension: Option<Vec<u8>>,
+    pub extension: Option<Extension>,
     /// Whether the vote's own signature is wanted, or the extension's alone.
     pub wants_vote: bool,
 }
@@ -46,7 +48,7 @@ pub struct GrantSet {
     granting: Granting,
     content: [u8; 32],
     vote: Vec<u8>,
-    extension: Option<Vec<u8>>,
+    non_rp: Option<RawAllowed>,
     granted: BTreeSet<MemberId>,
 }
 
@@ -54,12 +56,13 @@ pub struct GrantSet {
 /// Only a complete [`GrantSet`] makes one; using the key consumes it.
 ///
 /// ```compile_fail
-/// let forged = cosigner::backend::Granted { vote: None, extension: None };
+/// let forged = cosigner::backend::Granted { vote: None, extension: None, non_rp: None };
 /// ```
 #[derive(Debug)]
 pub struct Granted {
     vote: Option<Vec<u8>>,
     extension: Option<Vec<u8>>,
+    non_rp: Option<RawAllowed>,
 }
 
 /// Why a grant does not count.
@@ -95,41 +98,37 @@ pub enum GrantFault {
     NotWatermarked,
 }
 
-/// Names exactly what a key may be used for: the key, the vote's sign bytes, the extension's.
+/// Names exactly what a key may be used for: the key, the vote's sign bytes, the extension.
+///
+/// The extension goes in by its digest: what is signed of it follows from its bytes and from the chain,
+/// height and round in the vote's sign bytes.
 #[must_use]
-pub fn content_hash(key: &KeyId, vote: &[u8], extension: Option<&[u8]>) -> [u8; 32] {
-    let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes();
+pub fn content_hash(key: &KeyId, vote: &[u8], extension: Option<&Extension>) -> [u8; 32] {
     let hash = Sha256::new()
         .chain_update(DOMAIN)
         .chain_update(key.as_bytes())
-        .chain_update(length(vote))
+        .chain_update((vote.len() as u64).to_be_bytes())
         .chain_update(vote)
         .chain_update([u8::from(extension.is_some())]);
-    let extension = extension.unwrap_or_default();
-    hash.chain_update(length(extension)).chain_update(extension).finalize().into()
-}
-
-/// What a key would sign for these fields: the sign bytes of the vote or proposal, and those of the
-/// extension if there is one.
-#[must_use]
-pub fn messages(
-    chain: &ChainId,
-    fields: &Fields,
-    extension: Option<&[u8]>,
-) -> (Vec<u8>, Option<Vec<u8>>) {
-    let hrs = fields.hrs();
-    let extended = |bytes| extension_sign_bytes(chain, hrs.height, hrs.round, bytes);
-    (sign_bytes(chain, fields), extension.map(extended))
+    match extension {
+        Some(extension) => hash.chain_update(extension.digest()).finalize().into(),
+        None => hash.finalize().into(),
+    }
 }
 
 impl GrantSet {
     /// Nothing granted yet. The bytes are built here, from the fields.
-    #[must_use]
-    pub fn new(granting: Granting) -> Self {
-        let Granting { chain, key, fields, .. } = &granting;
-        let (vote, extension) = messages(chain, fields, granting.extension.as_deref());
-        let content = content_hash(key, &vote, extension.as_deref());
-        Self { granting, content, vote, extension, granted: BTreeSet::new() }
+    ///
+    /// # Errors
+    /// [`RawRefused`] if there is an extension without replay protection that this member's settings or
+    /// its own bytes forbid.
+    pub fn new(granting: Granting) -> Result<Self, RawRefused> {
+        let Granting { chain, key, fields, extension, dialect, .. } = &granting;
+        let raw = extension.as_ref().and_then(Extension::non_rp);
+        let non_rp = raw.map(|raw| RawAllowed::non_rp_extension(dialect, raw)).transpose()?;
+        let vote = sign_bytes(chain, fields);
+        let content = content_hash(key, &vote, extension.as_ref());
+        Ok(Self { granting, content, vote, non_rp, granted: BTreeSet::new() })
     }
 
     /// Takes another member's grant; `member` is who the link belongs to.
@@ -218,8 +217,10 @@ impl GrantSet {
         if !own || self.granted.len() < self.granting.needed {
             return Err(Box::new(self));
         }
-        let vote = self.granting.wants_vote.then_some(self.vote);
-        Ok(Granted { vote, extension: self.extension })
+        let Granting { chain, fields, extension, wants_vote, .. } = &self.granting;
+        let vote = wants_vote.then_some(self.vote);
+        let extension = extension.as_ref().map(|it| it.sign_bytes(chain, fields.hrs()));
+        Ok(Granted { vote, extension, non_rp: self.non_rp })
     }
 }
 
@@ -236,10 +237,17 @@ impl Granted {
         self.extension.as_deref()
     }
 
+    /// The extension's bytes without replay protection, if they are to be signed.
+    #[must_use]
+    pub fn non_rp(&self) -> Option<&[u8]> {
+        self.non_rp.as_ref().map(RawAllowed::as_bytes)
+    }
+
     /// Length of the longest of them, in bytes.
     #[must_use]
     pub fn longest(&self) -> usize {
-        self.vote().into_iter().chain(self.extension()).map(<[u8]>::len).max().unwrap_or(0)
+        let all = self.vote().into_iter().chain(self.extension()).chain(self.non_rp());
+        all.map(<[u8]>::len).max().unwrap_or(0)
     }
 }
 

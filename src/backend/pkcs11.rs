@@ -93,7 +93,8 @@ impl WholeKey for TokenKey {
             };
             let vote = granted.vote().map(sign).transpose()?;
             let extension = granted.extension().map(sign).transpose()?;
-            Ok(Signatures { vote, extension })
+            let non_rp = granted.non_rp().map(sign).transpose()?;
+            Ok(Signatures { vote, extension, non_rp })
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{GrantSet, Granted, Granting, content_hash};
 use crate::peer::{Grant, SessionId};
-use crate::privval::{BlockId, Fields, Vote, VoteKind, extension_sign_bytes, sign_bytes};
+use crate::privval::{BlockId, Dialect, Extension, Fields, Vote, VoteKind, sign_bytes};
 use crate::types::{
     ChainId, Height, Incarnation, KeyId, MemberId, PublicKey, Round, Timestamp, UnixMillis,
 };
@@ -40,22 +40,23 @@ pub(super) fn grant(
 ) -> (Granted, Vec<u8>, Option<Vec<u8>>) {
     let (me, chain) = (MemberId::new(1).unwrap(), chain());
     let (session, incarnation) = (SessionId([3; 16]), Incarnation { number: 1, id: [4; 16] });
+    let extension = extension.map(|bytes| Extension::new(bytes.to_vec()));
     let mut set = GrantSet::new(Granting {
         session,
         coordinator: me,
         asked: BTreeMap::from([(me, incarnation)]),
         needed: 1,
         chain: chain.clone(),
+        dialect: Dialect::default(),
         key: key.id(),
         fields: fields.clone(),
-        extension: extension.map(<[u8]>::to_vec),
+        extension: extension.clone(),
         wants_vote: true,
-    });
+    })
+    .unwrap();
     let vote = sign_bytes(&chain, fields);
-    let hrs = fields.hrs();
-    let extension =
-        extension.map(|bytes| extension_sign_bytes(&chain, hrs.height, hrs.round, bytes));
-    let content = content_hash(&key.id(), &vote, extension.as_deref());
+    let content = content_hash(&key.id(), &vote, extension.as_ref());
+    let extension = extension.map(|it| it.sign_bytes(&chain, fields.hrs()));
     let grant = Grant { coordinator: me, content, incarnation };
     set.add_own(session, &grant, &watermarked(&chain, &key.id(), fields)).unwrap();
     (set.complete().unwrap(), vote, extension)

@@ -11,6 +11,7 @@ use super::plane_thread::Event;
 use super::start::NodeError;
 use super::writers::Writer;
 use crate::config::{GiveUp, KeyFileLock, KeySource, LoadedChain, LoadedKey};
+use crate::privval::Dialect;
 use crate::signing::{ChainKey, ChainKeyError, Starting, WholeKeyInfo};
 use crate::types::{ChainId, Cluster, MemberId, PublicKey, Threshold};
 
@@ -23,6 +24,8 @@ pub(super) struct KeyFacts {
     /// The word of `cosigner.toml`.
     pub(super) backend: &'static str,
     pub(super) is_whole: bool,
+    /// How its validators speak.
+    pub(super) dialect: Dialect,
 }
 
 /// Chains, sorted by who needs what of them.
@@ -86,13 +89,14 @@ impl ChainParts {
                 ChainKey::whole(info)?
             }
         };
-        let key = key.with_dialect(settings.dialect);
+        let dialect = settings.dialect;
+        let key = key.with_dialect(dialect);
         let backend = match &settings.key {
             KeySource::Threshold => "threshold",
             KeySource::Whole(source) => source.name(),
         };
-        let facts =
-            KeyFacts { public_key, threshold: key.threshold, backend, is_whole: key.is_whole() };
+        let (threshold, is_whole) = (key.threshold, key.is_whole());
+        let facts = KeyFacts { public_key, threshold, backend, is_whole, dialect };
         self.facts.insert(chain.clone(), facts);
         let give_up_after = match settings.give_up_after {
             GiveUp::After(limit) => Some(limit),

@@ -8,13 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{debug, warn};
 
+use super::arithmetic::Arithmetic;
 use super::key_threads::KeyThread;
 use super::later::{Later, QUIET};
 use super::writers::Writer;
 use crate::backend::{Granted, KeyFault};
 use crate::ops::Tally;
-use crate::peer::{self, Link, LinkId};
-use crate::privval::{Fields, RawAllowed, RawMessage};
+use crate::peer::{self, Link, LinkId, Permit};
+use crate::privval::{Extension, Fields, RawAllowed, RawMessage};
 use crate::signing::{Effect, Input, Plane, RawReply, RawVerdict, Reply, Snapshot, Verdict};
 use crate::types::{ChainId, UnixMillis};
 use crate::validator::Control;
@@ -28,7 +29,7 @@ pub(super) enum Event {
     Ask {
         chain: ChainId,
         fields: Fields,
-        extension: Option<Vec<u8>>,
+        extension: Option<Extension>,
         reply: oneshot::Sender<Verdict>,
     },
     AskRaw {
@@ -38,6 +39,8 @@ pub(super) enum Event {
     },
     /// What the plane takes as it is.
     Input(Input),
+    /// An input that was prepared beside the plane, with the permit of the message in it.
+    Prepared(Box<Input>, Option<Permit>),
     Look(oneshot::Sender<Look>),
     Stop(oneshot::Sender<()>),
 }
@@ -54,6 +57,9 @@ pub(super) struct PlaneThread {
     links: HashMap<LinkId, Link>,
     writers: BTreeMap<ChainId, Writer>,
     keys: BTreeMap<ChainId, KeyThread>,
+    arithmetic: Arithmetic,
+    /// Messages of each link that are being prepared.
+    preparing: HashMap<LinkId, usize>,
     asks: HashMap<u64, oneshot::Sender<Verdict>>,
     raw_asks: HashMap<u64, oneshot::Sender<RawVerdict>>,
     next_ticket: u64,
@@ -69,6 +75,7 @@ impl PlaneThread {
         plane: Plane<SysRng>,
         writers: BTreeMap<ChainId, Writer>,
         keys: BTreeMap<ChainId, KeyThread>,
+        arithmetic: Arithmetic,
         later: Later,
         control: Control,
     ) -> Self {
@@ -77,6 +84,8 @@ impl PlaneThread {
             links: HashMap::new(),
             writers,
             keys,
+            arithmetic,
+            preparing: HashMap::new(),
             asks: HashMap::new(),
             raw_asks: HashMap::new(),
             next_ticket: 0,
@@ -180,7 +189,7 @@ impl PlaneThread {
             Event::Ask { chain, fields, extension, reply } => {
                 let ticket = self.ticket();
                 self.asks.insert(ticket, reply);
-                self.input(Input::Ask { ticket, chain, fields, extension });
+                self.input_or_prepare(Input::Ask { ticket, chain, fields, extension }, None);
             }
             Event::AskRaw { chain, message, reply } => {
                 let ticket = self.ticket();
@@ -188,6 +197,7 @@ impl PlaneThread {
                 self.input(Input::AskRaw { ticket, chain, message });
             }
             Event::Input(input) => self.input(input),
+            Event::Prepared(input, permit) => self.prepared(*input, permit),
             Event::Look(look) => {
                 self.later.flush();
                 let (snapshot, tally) = (self.plane.snapshot(), self.later.tally().clone());
@@ -213,8 +223,7 @@ impl PlaneThread {
                 self.input(Input::Up { peer, link: id, incarnation: hello.incarnation });
             }
             peer::Event::Message { peer, link, message, permit } => {
-                self.input(Input::Message { peer, link, message });
-                drop(permit);
+                self.input_or_prepare(Input::Message { peer, link, message }, Some(permit));
             }
             peer::Event::Down { peer, link, reason } => {
                 debug!(member = %peer, reason, "the plane has lost a link");
@@ -222,6 +231,39 @@ impl PlaneThread {
                 self.input(Input::Down { peer, link });
             }
         }
+    }
+
+    /// Long extensions are hashed beside this thread before the plane sees them. What only names one takes
+    /// the same way, so that it does not overtake the bytes.
+    fn input_or_prepare(&mut self, input: Input, permit: Option<Permit>) {
+        let names = match &input {
+            Input::Message { link, message, .. } => {
+                message.names_extension() && self.preparing.contains_key(link)
+            }
+            _ => false,
+        };
+        if !names && input.long_extension().is_none() {
+            self.input(input);
+            return drop(permit);
+        }
+        if let Input::Message { link, .. } = &input {
+            let count = self.preparing.entry(*link).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.arithmetic.prepare(input, permit);
+    }
+
+    fn prepared(&mut self, input: Input, permit: Option<Permit>) {
+        if let Input::Message { link, .. } = &input
+            && let Some(count) = self.preparing.get_mut(link)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.preparing.remove(link);
+            }
+        }
+        self.input(input);
+        drop(permit);
     }
 
     fn input(&mut self, input: Input) {
@@ -243,6 +285,7 @@ impl PlaneThread {
                 Effect::Write { chain, record } => self.writes.push((chain, record)),
                 Effect::UseKey { chain, granted } => self.use_key(chain, granted),
                 Effect::SignRaw { chain, allowed } => self.sign_raw(chain, allowed),
+                Effect::Compute(task) => self.arithmetic.run(task),
                 Effect::StepDown => self.later.step_down(),
                 Effect::Reply(reply) => self.reply(reply),
                 Effect::RawReply(reply) => self.raw_reply(reply),

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::plane_thread::Event;
+use crate::privval::Dialect;
 use crate::signing::{RawVerdict, Verdict};
 use crate::types::{ChainId, PublicKey};
 use crate::validator::{RawRequestFor, Sign, SignRequestFor};
@@ -16,12 +17,17 @@ use crate::validator::{RawRequestFor, Sign, SignRequestFor};
 pub(super) struct Signer {
     pub(super) events: UnboundedSender<Event>,
     pub(super) keys: Arc<BTreeMap<ChainId, PublicKey>>,
+    pub(super) dialects: Arc<BTreeMap<ChainId, Dialect>>,
 }
 
 impl Sign for Signer {
     fn public_key(&self, chain: &str) -> Option<PublicKey> {
         let chain = ChainId::new(chain).ok()?;
         self.keys.get(&chain).cloned()
+    }
+
+    fn dialect(&self, chain: &ChainId) -> Dialect {
+        self.dialects.get(chain).copied().unwrap_or_default()
     }
 
     async fn sign(&self, request: SignRequestFor) -> Verdict {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
+use super::arithmetic::Arithmetic;
 use super::background::{serve_wishes, start_raft};
 use super::chains::{ChainParts, KeyFacts};
 use super::later::Later;
@@ -124,7 +125,15 @@ impl Node {
         let options = plane_options(&place, chains.starting, raft.clone())?;
         let plane = Plane::new(options, SysRng, Instant::now(), wall());
         let later = Later::new(wishes);
-        let thread = PlaneThread::new(plane, chains.writers, chains.keys, later, control.clone());
+        let arithmetic = Arithmetic::start(events.clone()).map_err(NodeError::System)?;
+        let thread = PlaneThread::new(
+            plane,
+            chains.writers,
+            chains.keys,
+            arithmetic,
+            later,
+            control.clone(),
+        );
         let (me, cluster) = (place.me, place.cluster);
         let node = Self { me, cluster, facts: chains.facts, control, events, stop };
         let (network, raft_parts) = match place.door {
@@ -185,7 +194,12 @@ impl Node {
     fn signer(&self) -> Signer {
         let keys =
             self.facts.iter().map(|(chain, facts)| (chain.clone(), facts.public_key.clone()));
-        Signer { events: self.events.clone(), keys: Arc::new(keys.collect()) }
+        let dialects = self.facts.iter().map(|(chain, facts)| (chain.clone(), facts.dialect));
+        Signer {
+            events: self.events.clone(),
+            keys: Arc::new(keys.collect()),
+            dialects: Arc::new(dialects.collect()),
+        }
     }
 
     fn serve_ops(

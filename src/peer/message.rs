@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::raw::{RawAnswer, RawOrder};
 use crate::frost::{RawCommitment, RawShare};
-use crate::privval::Fields;
+use crate::privval::{Extension, ExtensionSignature, Fields};
 use crate::types::{ChainId, Incarnation, KeyId, MemberId, SetupHash, Signature, Timestamp};
 use crate::watermark::Denial;
 
@@ -83,9 +83,21 @@ pub struct Order {
     /// Sets over the fields' sign bytes. May be empty where only a fresh extension is wanted.
     pub sets: Vec<SigningSet>,
     /// The extension that travels with a precommit.
-    pub extension: Option<Vec<u8>>,
+    pub extension: Option<Carried>,
     /// Sets over the extension's sign bytes.
     pub extension_sets: Vec<SigningSet>,
+    /// Sets over the extension's bytes without replay protection.
+    pub non_rp_sets: Vec<SigningSet>,
+}
+
+/// An extension on its way to a member. Its bytes travel as often as needed: who has them is sent their
+/// name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// The bytes.
+    Whole(Extension),
+    /// [`Extension::digest`] of bytes that this link has carried before, in either direction.
+    Named([u8; 32]),
 }
 
 /// One message about one request to one member where the key is whole: grant it to me (I7).
@@ -102,7 +114,7 @@ pub struct AskGrant {
     /// What is to be signed.
     pub fields: Fields,
     /// The extension that travels with a precommit.
-    pub extension: Option<Vec<u8>>,
+    pub extension: Option<Carried>,
     /// Everyone who is asked in this session, and which life of its disk (I8).
     pub asked: BTreeMap<MemberId, Incarnation>,
 }
@@ -139,12 +151,14 @@ pub struct Answer {
 /// What a member gives, or why it gives nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerBody {
-    /// One share for each set, of the vote or proposal and of the extension.
+    /// One share for each set, of the vote or proposal and of both kinds of extension.
     Shares {
         /// Shares over the fields' sign bytes.
         shares: Vec<SetShare>,
         /// Shares over the extension's sign bytes.
         extension_shares: Vec<SetShare>,
+        /// Shares over the extension's bytes without replay protection.
+        non_rp_shares: Vec<SetShare>,
     },
     /// A whole key may be used.
     Grant(Grant),
@@ -159,7 +173,7 @@ pub enum AnswerBody {
 pub struct Grant {
     /// Who asked, by the certificate of the link that the order came by.
     pub coordinator: MemberId,
-    /// Hash of the key, the sign bytes and the extension's.
+    /// Hash of the key, the sign bytes and the extension.
     pub content: [u8; 32],
     /// The granter's incarnation (I8).
     pub incarnation: Incarnation,
@@ -193,6 +207,10 @@ pub enum Failure {
     State,
     /// Too much is in flight.
     Busy,
+    /// The order names an extension whose bytes this link has not carried, or not lately.
+    UnknownExtension,
+    /// This member's settings or the bytes themselves forbid an extension without replay protection.
+    RefusedExtension,
 }
 
 /// A validator's request on its way to the leader.
@@ -205,7 +223,7 @@ pub struct Forward {
     /// What is to be signed.
     pub fields: Fields,
     /// Vote extension to be signed with a precommit.
-    pub extension: Option<Vec<u8>>,
+    pub extension: Option<Extension>,
     /// Milliseconds until nobody waits for the answer any more.
     pub deadline_ms: u32,
     /// The receiver coordinates this even if it does not lead.
@@ -245,8 +263,8 @@ pub struct Signed {
     pub signature: Signature,
     /// The timestamp signed: the request's, or an earlier one of the same vote.
     pub timestamp: Timestamp,
-    /// Over the extension's sign bytes, exactly if an extension was asked for.
-    pub extension_signature: Option<Signature>,
+    /// Of the extension, exactly if one was asked for.
+    pub extension_signature: Option<ExtensionSignature>,
 }
 
 /// One member's watermark for one key, as a hint to a new leader.
@@ -262,4 +280,32 @@ pub struct Report {
     pub signature: Option<Signature>,
     /// Whether it could sign with a whole key now, as far as it knows; true for its share.
     pub key_ready: bool,
+}
+
+impl Message {
+    /// The bytes of an extension that it brings.
+    #[must_use]
+    pub const fn extension(&self) -> Option<&Extension> {
+        let carried = match self {
+            Self::Forward(forward) => return forward.extension.as_ref(),
+            Self::Order(order) => order.extension.as_ref(),
+            Self::AskGrant(ask) => ask.extension.as_ref(),
+            _ => None,
+        };
+        match carried {
+            Some(Carried::Whole(extension)) => Some(extension),
+            Some(Carried::Named(_)) | None => None,
+        }
+    }
+
+    /// Whether it names an extension that was brought before: it must not overtake that.
+    #[must_use]
+    pub const fn names_extension(&self) -> bool {
+        let carried = match self {
+            Self::Order(order) => order.extension.as_ref(),
+            Self::AskGrant(ask) => ask.extension.as_ref(),
+            _ => None,
+        };
+        matches!(carried, Some(Carried::Named(_)))
+    }
 }

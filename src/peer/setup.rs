@@ -17,8 +17,9 @@ pub(super) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For the other side's greeting.
 pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Flow-control window, in bytes: a precommit with the longest extension goes in one flight.
-pub(super) const WINDOW_BYTES: u32 = 2 << 20;
+/// Flow-control window, in bytes: a precommit with two extensions of the greatest length goes in one
+/// flight.
+pub(super) const WINDOW_BYTES: u32 = 3 << 20;
 
 /// This member's place in the cluster.
 #[derive(Debug)]

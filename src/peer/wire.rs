@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod extension;
 mod fields;
 mod raw;
 mod verdict;
@@ -25,7 +26,8 @@ mod pb {
     tonic::include_proto!("cosigner.peer.v1");
 }
 
-/// Longest message between members, in encoded bytes. Four times the longest vote extension.
+/// Longest message between members, in encoded bytes: two vote extensions of the greatest length, and
+/// far more than everything else of an order.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// Most signing sets over one thing in one order.
 pub const MAX_SETS: usize = 16;

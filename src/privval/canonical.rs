@@ -3,7 +3,7 @@
 //! Layout: CometBFT `types/canonical.go`, `proto/tendermint/types/canonical.proto`; the same bytes in
 //! every release from v0.34 to v0.40 and in v1 and v2. All start with a uvarint of their length.
 
-use prost::encoding::decode_varint;
+use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
 use super::fields::{BlockId, Fields, Hash, Proposal, Vote, VoteKind};
 use super::wire::{
@@ -80,12 +80,39 @@ pub fn extension_sign_bytes(
     round: Round,
     extension: &[u8],
 ) -> Vec<u8> {
-    let mut body = Vec::with_capacity(extension.len().saturating_add(96));
-    put_bytes(&mut body, 1, extension);
-    put_sfixed64(&mut body, 2, height.get());
-    put_sfixed64(&mut body, 3, i64::from(round.get()));
-    put_bytes(&mut body, 4, chain.as_str().as_bytes());
-    delimited(&body)
+    // One allocation and one copy: it may be a megabyte.
+    let length = extension_body_len(chain, height, round, extension.len());
+    let mut bytes = Vec::with_capacity(length.saturating_add(10));
+    encode_varint(length as u64, &mut bytes);
+    put_bytes(&mut bytes, 1, extension);
+    put_sfixed64(&mut bytes, 2, height.get());
+    put_sfixed64(&mut bytes, 3, i64::from(round.get()));
+    put_bytes(&mut bytes, 4, chain.as_str().as_bytes());
+    bytes
+}
+
+/// Length of [`extension_sign_bytes`] for an extension of so many bytes.
+#[must_use]
+pub fn extension_sign_bytes_len(
+    chain: &ChainId,
+    height: Height,
+    round: Round,
+    extension: usize,
+) -> usize {
+    let body = extension_body_len(chain, height, round, extension);
+    body.saturating_add(encoded_len_varint(body as u64))
+}
+
+fn extension_body_len(chain: &ChainId, height: Height, round: Round, extension: usize) -> usize {
+    let bytes = |length: usize| match length {
+        0 => 0,
+        _ => length.saturating_add(1 + encoded_len_varint(length as u64)),
+    };
+    let fixed = |is_zero: bool| if is_zero { 0 } else { 9 };
+    bytes(extension)
+        .saturating_add(fixed(height.get() == 0))
+        .saturating_add(fixed(round.get() == 0))
+        .saturating_add(bytes(chain.as_str().len()))
 }
 
 /// Left out for nil (`types/canonical.go`, `CanonicalizeBlockID`).

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use prost::Message as _;
+use prost::bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::dialect::{Dialect, RawBytes};
@@ -39,7 +40,7 @@ pub enum RawMessage {
 /// let forged = cosigner::privval::RawAllowed(Vec::new());
 /// ```
 #[derive(PartialEq, Eq)]
-pub struct RawAllowed(Vec<u8>);
+pub struct RawAllowed(Bytes);
 
 /// Why raw bytes are not signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +95,7 @@ impl RawAllowed {
                 if bytes.starts_with(CELESTIA_PREFIX) {
                     return Err(RawRefused::CelestiaPrefix);
                 }
-                Self::checked(bytes)
+                Self::checked(bytes.clone())
             }
             (RawMessage::Celestia { raw_bytes, unique_id }, RawBytes::Celestia) => {
                 check(raw_bytes)?;
@@ -109,7 +110,7 @@ impl RawAllowed {
                 put_bytes(&mut request, 1, chain.as_str().as_bytes());
                 put_bytes(&mut request, 2, raw_bytes);
                 put_bytes(&mut request, 3, unique_id.as_bytes());
-                Self::checked(&[CELESTIA_PREFIX, &delimited(&request)].concat())
+                Self::checked([CELESTIA_PREFIX, &delimited(&request)].concat())
             }
             (_, configured) => Err(RawRefused::Off { configured }),
         }
@@ -117,18 +118,24 @@ impl RawAllowed {
 
     /// An extension of v2 without replay protection: the application's bytes as they are.
     ///
+    /// Empty ones pass, and have to: v2 wants their signature, too. It is worth nothing elsewhere: whatever
+    /// consensus signs begins with its length, so that none of it is the empty string.
+    ///
     /// # Errors
     /// [`RawRefused`].
-    pub fn non_rp_extension(dialect: &Dialect, bytes: &[u8]) -> Result<Self, RawRefused> {
+    pub fn non_rp_extension(dialect: &Dialect, bytes: &Bytes) -> Result<Self, RawRefused> {
         match dialect.non_rp_extensions {
-            true => Self::checked(bytes),
+            // As above: not in the name of another chain.
+            true if bytes.starts_with(CELESTIA_PREFIX) => Err(RawRefused::CelestiaPrefix),
+            true => Self::checked(bytes.clone()),
             false => Err(RawRefused::NonRpExtensions),
         }
     }
 
-    fn checked(bytes: &[u8]) -> Result<Self, RawRefused> {
-        check(bytes)?;
-        Ok(Self(bytes.to_vec()))
+    fn checked(bytes: impl Into<Bytes>) -> Result<Self, RawRefused> {
+        let bytes = bytes.into();
+        check(&bytes)?;
+        Ok(Self(bytes))
     }
 
     /// The bytes.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::extension::{Extension, ExtensionSignature};
 use super::fields::{Fields, VoteKind};
 use super::request::SignRequest;
 use super::wire::{
@@ -63,6 +64,7 @@ pub struct Echo {
     validator_address: Option<[u8; 20]>,
     validator_index: i32,
     extension_asked: bool,
+    non_rp_asked: bool,
 }
 
 /// A signed vote or proposal. Made by [`Echo::signed`] only.
@@ -70,7 +72,7 @@ pub struct Echo {
 pub struct SignedReply {
     echo: Echo,
     signature: Signature,
-    extension_signature: Option<Signature>,
+    extension_signature: Option<ExtensionSignature>,
 }
 
 /// A reply that would make the validator panic.
@@ -82,6 +84,12 @@ pub enum ReplyError {
     /// CometBFT stops for good on an extension signature on a prevote or nil precommit.
     #[error("an extension's signature where none was asked for")]
     ExtensionSignatureUnasked,
+    /// CometBFT v2 stops for good if either signature of an extension is missing.
+    #[error("the signature of the extension without replay protection is missing")]
+    NonRpSignatureMissing,
+    /// Nobody asked for a signature over raw bytes.
+    #[error("a signature of an extension without replay protection where none was asked for")]
+    NonRpSignatureUnasked,
 }
 
 impl Echo {
@@ -95,6 +103,7 @@ impl Echo {
             validator_address,
             validator_index,
             extension_asked: request.extension.is_some(),
+            non_rp_asked: request.extension.as_ref().and_then(Extension::non_rp).is_some(),
         }
     }
 
@@ -111,17 +120,23 @@ impl Echo {
     /// repeated vote, the first one's.
     ///
     /// # Errors
-    /// [`ReplyError`] if there is an extension signature exactly where none was asked for.
+    /// [`ReplyError`] unless exactly the asked-for signatures of an extension are there.
     pub fn signed(
         mut self,
         signature: Signature,
         timestamp: Timestamp,
-        extension_signature: Option<Signature>,
+        extension_signature: Option<ExtensionSignature>,
     ) -> Result<Reply, ReplyError> {
         match (self.extension_asked, &extension_signature) {
             (true, None) => return Err(ReplyError::ExtensionSignatureMissing),
             (false, Some(_)) => return Err(ReplyError::ExtensionSignatureUnasked),
             (true, Some(_)) | (false, None) => {}
+        }
+        let non_rp = extension_signature.as_ref().is_some_and(|both| both.non_rp.is_some());
+        match (self.non_rp_asked, non_rp) {
+            (true, false) => return Err(ReplyError::NonRpSignatureMissing),
+            (false, true) => return Err(ReplyError::NonRpSignatureUnasked),
+            (true, true) | (false, false) => {}
         }
         self.fields = self.fields.with_timestamp(timestamp);
         Ok(Reply::Signed(Box::new(SignedReply { echo: self, signature, extension_signature })))
@@ -221,8 +236,11 @@ impl SignedReply {
                 put_bytes(&mut body, 6, address.map_or(&[], |address| address.as_slice()));
                 put_int(&mut body, 7, self.echo.validator_index);
                 put_bytes(&mut body, 8, self.signature.as_bytes());
-                let extension = self.extension_signature.as_ref();
-                put_bytes(&mut body, 10, extension.map_or(&[], Signature::as_bytes));
+                if let Some(extension) = &self.extension_signature {
+                    put_bytes(&mut body, 10, extension.replay_protected.as_bytes());
+                    let non_rp = extension.non_rp.as_ref();
+                    put_bytes(&mut body, 12, non_rp.map_or(&[], Signature::as_bytes));
+                }
             }
             Fields::Proposal(proposal) => {
                 put_varint(&mut body, 1, 32);

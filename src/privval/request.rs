@@ -2,9 +2,11 @@
 
 use prost::Message as _;
 
+use super::dialect::Dialect;
+use super::extension::{Extension, MAX_EXTENSION_BYTES};
 use super::fields::{BlockId, Fields, Hash, Proposal, Vote, VoteKind};
 use super::proto::{self, message::Sum};
-use super::raw::RawMessage;
+use super::raw::{RawAllowed, RawMessage, RawRefused};
 use super::reply::{Echo, Reply, ReplyKind};
 use crate::types::{ChainId, ChainIdError, Height, HrsError, Round, Timestamp, TimestampError};
 
@@ -40,14 +42,14 @@ pub enum Request {
     Unknown,
 }
 
-/// What is to be signed: one signature over the fields, perhaps one over an extension.
+/// What is to be signed: one signature over the fields, perhaps those of an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignRequest {
     /// The checked vote or proposal.
     pub fields: Fields,
     /// `Some`, perhaps empty, exactly for a precommit for a block whose validator did not ask to skip
     /// it. Right for every release: those without extensions do not look at the extra signature.
-    pub extension: Option<Vec<u8>>,
+    pub extension: Option<Extension>,
 }
 
 /// Why a message is not a request that can be served.
@@ -112,9 +114,19 @@ pub enum InvalidRequest {
     /// CometBFT v2 signs these as they are, so that they could be a vote of this or another chain.
     #[error(
         "vote extensions without replay protection (CometBFT v2) are not signed; \
-         use an application that does not return any"
+         use an application that does not return any, or set privval_version = \"v2\" and \
+         non_rp_extensions = true for this chain"
     )]
     NonRpExtension,
+    /// The chain signs extensions without replay protection, and not these bytes.
+    #[error("a vote extension without replay protection: {0}")]
+    RawRefused(#[from] RawRefused),
+    /// CometBFT gossips no longer ones.
+    #[error("a vote extension of {found} bytes, at most {MAX_EXTENSION_BYTES} are signed")]
+    ExtensionTooLong {
+        /// Its length in bytes.
+        found: usize,
+    },
 }
 
 impl RequestError {
@@ -128,14 +140,23 @@ impl RequestError {
     }
 }
 
-/// Reads one message body (without its length prefix) of any CometBFT release.
+/// Reads one message body (without its length prefix) of any CometBFT release, for a chain that signs
+/// nothing raw.
 ///
 /// # Errors
 /// [`RequestError`]; it knows its own reply.
 pub fn parse(body: &[u8]) -> Result<Request, RequestError> {
+    parse_for(body, &Dialect::default())
+}
+
+/// Reads one message body (without its length prefix) as the validators of a chain speak.
+///
+/// # Errors
+/// [`RequestError`]; it knows its own reply.
+pub fn parse_for(body: &[u8], dialect: &Dialect) -> Result<Request, RequestError> {
     let (kind, result) = match proto::Message::decode(body)?.sum {
         Some(Sum::PubKeyRequest(request)) => (ReplyKind::PublicKey, public_key(request)),
-        Some(Sum::SignVoteRequest(request)) => (ReplyKind::Vote, vote(request)),
+        Some(Sum::SignVoteRequest(request)) => (ReplyKind::Vote, vote(request, dialect)),
         Some(Sum::SignProposalRequest(request)) => (ReplyKind::Proposal, proposal(request)),
         Some(Sum::PingRequest(_)) => return Ok(Request::Ping),
         Some(Sum::SignBytesRequest(request)) => (ReplyKind::Bytes, raw(request)),
@@ -155,7 +176,7 @@ fn public_key(request: proto::PubKeyRequest) -> Result<Request, InvalidRequest> 
     Ok(Request::PublicKey { chain: chain(request.chain_id)? })
 }
 
-fn vote(request: proto::SignVoteRequest) -> Result<Request, InvalidRequest> {
+fn vote(request: proto::SignVoteRequest, dialect: &Dialect) -> Result<Request, InvalidRequest> {
     let chain = chain(request.chain_id)?;
     let vote = request.vote.ok_or(InvalidRequest::MissingVote)?;
     let kind = match vote.r#type {
@@ -171,22 +192,46 @@ fn vote(request: proto::SignVoteRequest) -> Result<Request, InvalidRequest> {
         timestamp: timestamp(vote.timestamp)?,
     });
     let address = optional("validator address", &vote.validator_address)?;
-    if !vote.non_rp_extension.is_empty() {
+    let (index, skip) = (vote.validator_index, request.skip_extension_signing);
+    let extension = extension(&fields, vote.extension, vote.non_rp_extension, skip, dialect)?;
+    let request = SignRequest { fields, extension };
+    let echo = Box::new(Echo::new(&request, address, index));
+    Ok(Request::Sign { chain, request, echo })
+}
+
+/// The extension to sign. Where a chain signs those without replay protection, every extension has one,
+/// perhaps empty: v2 stops for good if either signature is missing.
+fn extension(
+    fields: &Fields,
+    bytes: Vec<u8>,
+    non_rp: Vec<u8>,
+    skip: bool,
+    dialect: &Dialect,
+) -> Result<Option<Extension>, InvalidRequest> {
+    if !dialect.non_rp_extensions && !non_rp.is_empty() {
         return Err(InvalidRequest::NonRpExtension);
     }
-    let extension = if !fields.may_carry_extension() {
-        if !vote.extension.is_empty() {
-            return Err(InvalidRequest::UnexpectedExtension);
-        }
-        None
-    } else if request.skip_extension_signing {
-        None
-    } else {
-        Some(vote.extension)
-    };
-    let request = SignRequest { fields, extension };
-    let echo = Box::new(Echo::new(&request, address, vote.validator_index));
-    Ok(Request::Sign { chain, request, echo })
+    if !fields.may_carry_extension() {
+        let empty = bytes.is_empty() && non_rp.is_empty();
+        return if empty { Ok(None) } else { Err(InvalidRequest::UnexpectedExtension) };
+    }
+    let longest = bytes.len().max(non_rp.len());
+    if longest > MAX_EXTENSION_BYTES {
+        return Err(InvalidRequest::ExtensionTooLong { found: longest });
+    }
+    if skip {
+        return Ok(None);
+    }
+    let extension = Extension::new(bytes);
+    if !dialect.non_rp_extensions {
+        return Ok(Some(extension));
+    }
+    let extension = extension.with_non_rp(non_rp);
+    // Early and in the words of the reason; each cosigner looks at it again before it signs.
+    if let Some(non_rp) = extension.non_rp() {
+        RawAllowed::non_rp_extension(dialect, non_rp)?;
+    }
+    Ok(Some(extension))
 }
 
 fn proposal(request: proto::SignProposalRequest) -> Result<Request, InvalidRequest> {

@@ -1,25 +1,42 @@
 //! One attempt at one request: the signing sets that are open and what has come back.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::coordinator::{Content, Origin};
 use super::key::ChainKey;
 use super::verified::Verified;
 use crate::backend::GrantSet;
 use crate::frost::{FrostError, NonceCommitment, RawCommitment, RawShare, SigningPackage};
-use crate::peer::SessionId;
-use crate::privval::{Fields, Kind, extension_sign_bytes, sign_bytes};
+use crate::peer::{Carried, SessionId};
+use crate::privval::{Extension, ExtensionSignature, Fields, Kind, sign_bytes};
 use crate::types::{Algorithm, ChainId, Hrs, MemberId, Signature};
 use crate::watermark::Denial;
+
+/// Bytes of an extension that are given a millisecond to travel: 160 Mbit/s.
+const BYTES_PER_MS: usize = 20_000;
+
+/// How much longer an answer may take because of the extension that travels before it.
+pub(super) fn allowance(extension: Option<&Extension>) -> Duration {
+    let bytes = extension.map_or(0, Extension::total_bytes);
+    Duration::from_millis(u64::try_from(bytes / BYTES_PER_MS).unwrap_or(u64::MAX))
+}
+
+/// Whether the answer tells how fast its member is with ordinary orders, which a long extension delays.
+pub(super) fn says_speed(carried: &Carried) -> bool {
+    matches!(carried, Carried::Whole(extension) if !extension.is_long())
+}
 
 /// A request as the coordinator received it.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) origin: Origin,
     pub(super) fields: Fields,
-    pub(super) extension: Option<Vec<u8>>,
+    pub(super) extension: Option<Extension>,
+    /// The member that forwarded it: it has the extension's bytes.
+    pub(super) from: Option<MemberId>,
     pub(super) received: Instant,
     pub(super) deadline: Instant,
 }
@@ -54,7 +71,9 @@ pub(super) struct Attempt {
     pub(super) session: SessionId,
     pub(super) key: Arc<ChainKey>,
     pub(super) fields: Fields,
-    pub(super) extension: Option<Vec<u8>>,
+    pub(super) extension: Option<Extension>,
+    /// Members that have the extension's bytes: they are sent its name from now on.
+    pub(super) carried: BTreeSet<MemberId>,
     pub(super) asks: Vec<Ask>,
     pub(super) sets: Vec<OpenSet>,
     pub(super) next_set: u32,
@@ -64,6 +83,7 @@ pub(super) struct Attempt {
     /// The vote's signature was there before; only the extension is signed.
     pub(super) is_repeat: bool,
     pub(super) extension_signature: Option<Signature>,
+    pub(super) non_rp_signature: Option<Signature>,
     pub(super) refusals: BTreeMap<MemberId, Denial>,
     pub(super) excluded: BTreeSet<MemberId>,
     pub(super) hedge_at: Option<Instant>,
@@ -75,8 +95,7 @@ pub(super) struct Attempt {
 pub(super) struct OpenSet {
     pub(super) members: BTreeSet<MemberId>,
     pub(super) answered: BTreeSet<MemberId>,
-    pub(super) vote: Option<Round>,
-    pub(super) extension: Option<Round>,
+    pub(super) rounds: Vec<Round>,
     /// A member refused, failed or cheated: this set cannot complete.
     pub(super) dead: bool,
 }
@@ -91,9 +110,23 @@ pub(super) struct OpenGrants {
     pub(super) set: Option<GrantSet>,
 }
 
+/// What one signature of an attempt covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// The vote or proposal.
+    Vote,
+    /// The extension, with height, round and chain.
+    Extension,
+    /// The extension's bytes without replay protection.
+    NonRp,
+}
+
 /// One FROST round: one message, one nonce commitment of each signer.
 pub(super) struct Round {
     pub(super) id: u32,
+    pub(super) part: Part,
+    /// Its package is computed beside the plane, and comes by [`Attempt::prepared`].
+    pub(super) awaits_package: bool,
     pub(super) commitments: BTreeMap<MemberId, NonceCommitment>,
     package: Option<SigningPackage>,
     shares: BTreeMap<MemberId, RawShare>,
@@ -127,11 +160,13 @@ impl Attempt {
         ask: Ask,
     ) -> Self {
         let account = Account::of(&key.chain, &fields, ask.received);
+        let carried = ask.from.into_iter().collect();
         Self {
             session,
             key,
             fields,
             extension: ask.extension.clone(),
+            carried,
             asks: vec![ask],
             sets: Vec::new(),
             next_set: 0,
@@ -139,6 +174,7 @@ impl Attempt {
             is_repeat: vote.is_some(),
             vote,
             extension_signature: None,
+            non_rp_signature: None,
             refusals: BTreeMap::new(),
             excluded: BTreeSet::new(),
             hedge_at: None,
@@ -155,8 +191,56 @@ impl Attempt {
         self.extension.is_some() && self.extension_signature.is_none()
     }
 
-    pub(super) const fn is_complete(&self) -> bool {
-        !self.wants_vote() && !self.wants_extension()
+    fn wants_non_rp(&self) -> bool {
+        let has = self.extension.as_ref().is_some_and(|it| it.non_rp().is_some());
+        has && self.non_rp_signature.is_none()
+    }
+
+    pub(super) fn wants(&self, part: Part) -> bool {
+        match part {
+            Part::Vote => self.wants_vote(),
+            Part::Extension => self.wants_extension(),
+            Part::NonRp => self.wants_non_rp(),
+        }
+    }
+
+    /// What a further set has to sign.
+    pub(super) fn wanted(&self) -> Vec<Part> {
+        Part::ALL.into_iter().filter(|part| self.wants(*part)).collect()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        Part::ALL.into_iter().all(|part| !self.wants(part))
+    }
+
+    /// Whether its extension is hashed beside the plane.
+    pub(super) fn is_long(&self) -> bool {
+        self.extension.as_ref().is_some_and(Extension::is_long)
+    }
+
+    /// One more request for the same thing.
+    pub(super) fn join(&mut self, ask: Ask) {
+        self.carried.extend(ask.from.filter(|_| ask.extension.is_some()));
+        self.asks.push(ask);
+    }
+
+    /// The extension for another member: its bytes at first, then their name.
+    pub(super) fn carry(&mut self, to: MemberId, me: MemberId) -> Option<Carried> {
+        if !self.wants_extension() && !self.wants_non_rp() {
+            return None;
+        }
+        let extension = self.extension.as_ref()?;
+        if to != me && extension.is_worth_naming() && !self.carried.insert(to) {
+            return Some(Carried::Named(extension.digest()));
+        }
+        Some(Carried::Whole(extension.clone()))
+    }
+
+    /// All signatures of the extension, or none.
+    pub(super) fn extension_signature(&self) -> Option<ExtensionSignature> {
+        let non_rp = self.non_rp_signature.clone();
+        let replay_protected = self.extension_signature.clone()?;
+        (!self.wants_non_rp()).then_some(ExtensionSignature { replay_protected, non_rp })
     }
 
     /// Members of live sets that have not answered.
@@ -187,7 +271,7 @@ impl Attempt {
 
     /// A decoded commitment of one of the open sets.
     pub(super) fn known(&self, raw: &RawCommitment) -> Option<NonceCommitment> {
-        let rounds = self.sets.iter().flat_map(|set| set.vote.iter().chain(&set.extension));
+        let rounds = self.sets.iter().flat_map(|set| &set.rounds);
         let mut commitments = rounds.flat_map(|round| round.commitments.values());
         commitments.find(|commitment| commitment.raw() == *raw).cloned()
     }
@@ -200,14 +284,9 @@ impl Attempt {
         share: RawShare,
         package: Option<SigningPackage>,
     ) -> BTreeSet<MemberId> {
-        let wanted = (self.wants_vote(), self.wants_extension());
         for open in &mut self.sets {
-            let is_vote = open.vote.as_ref().is_some_and(|round| round.id == set);
-            let is_extension = open.extension.as_ref().is_some_and(|round| round.id == set);
-            let (round, wanted) = match (&mut open.vote, &mut open.extension) {
-                (Some(round), _) if is_vote => (round, wanted.0),
-                (_, Some(round)) if is_extension => (round, wanted.1),
-                _ => continue,
+            let Some(round) = open.rounds.iter_mut().find(|round| round.id == set) else {
+                continue;
             };
             if !round.commitments.contains_key(&member) {
                 return BTreeSet::new();
@@ -216,19 +295,36 @@ impl Attempt {
             if package.is_some() {
                 round.package = package;
             }
-            let is_ready = wanted && round.shares.len() >= round.commitments.len();
             open.note_answer(member);
-            let round = if is_vote { &mut open.vote } else { &mut open.extension };
-            let Some(round) = round.as_mut().filter(|_| is_ready) else { return BTreeSet::new() };
-            return match round.aggregate(
-                &self.key,
-                &self.fields,
-                self.extension.as_deref(),
-                is_vote,
-            ) {
+            break;
+        }
+        self.aggregate(set)
+    }
+
+    /// Takes a package that was computed beside the plane. Returns the members whose shares turned out
+    /// bad.
+    pub(super) fn prepared(&mut self, set: u32, package: SigningPackage) -> BTreeSet<MemberId> {
+        let mut rounds = self.sets.iter_mut().flat_map(|open| &mut open.rounds);
+        if let Some(round) = rounds.find(|round| round.id == set) {
+            round.package = Some(package);
+        }
+        self.aggregate(set)
+    }
+
+    /// Aggregates a round if all of it is there.
+    fn aggregate(&mut self, id: u32) -> BTreeSet<MemberId> {
+        let wanted = self.wanted();
+        for open in &mut self.sets {
+            let Some(round) = open.rounds.iter_mut().find(|round| round.id == id) else {
+                continue;
+            };
+            if !wanted.contains(&round.part) || !round.is_ready() {
+                return BTreeSet::new();
+            }
+            return match round.aggregate(&self.key, &self.fields, self.extension.as_ref()) {
                 Ok(aggregate) => {
-                    let signers = round.commitments.keys().copied().collect();
-                    self.take_aggregate(aggregate, is_vote, signers);
+                    let (part, signers) = (round.part, round.commitments.keys().copied().collect());
+                    self.take_aggregate(aggregate, part, signers);
                     BTreeSet::new()
                 }
                 Err(error) => {
@@ -240,13 +336,33 @@ impl Attempt {
         BTreeSet::new()
     }
 
-    fn take_aggregate(&mut self, aggregate: [u8; 64], is_vote: bool, signers: Vec<MemberId>) {
-        if is_vote {
-            self.vote = Some(Verified::aggregate(self.fields.clone(), aggregate));
-        } else {
-            self.extension_signature = Some(Signature::new(Algorithm::Ed25519, aggregate));
+    fn take_aggregate(&mut self, aggregate: [u8; 64], part: Part, signers: Vec<MemberId>) {
+        let signature = || Some(Signature::new(Algorithm::Ed25519, aggregate));
+        match part {
+            Part::Vote => self.vote = Some(Verified::aggregate(self.fields.clone(), aggregate)),
+            Part::Extension => self.extension_signature = signature(),
+            Part::NonRp => self.non_rp_signature = signature(),
         }
         self.account.signers = signers;
+    }
+}
+
+impl Part {
+    /// In the order of an order's lists.
+    pub(super) const ALL: [Self; 3] = [Self::Vote, Self::Extension, Self::NonRp];
+
+    /// What is signed; `None` if there is no such part.
+    pub(super) fn message<'e>(
+        self,
+        chain: &ChainId,
+        fields: &Fields,
+        extension: Option<&'e Extension>,
+    ) -> Option<Cow<'e, [u8]>> {
+        Some(match self {
+            Self::Vote => Cow::Owned(sign_bytes(chain, fields)),
+            Self::Extension => Cow::Owned(extension?.sign_bytes(chain, fields.hrs())),
+            Self::NonRp => Cow::Borrowed(extension?.non_rp()?),
+        })
     }
 }
 
@@ -254,8 +370,7 @@ impl OpenSet {
     /// Only who has given a share in every round has answered: one that gives the vote's and keeps
     /// the extension's back is late.
     fn note_answer(&mut self, member: MemberId) {
-        let mut rounds = self.vote.iter().chain(&self.extension);
-        if rounds.all(|round| round.shares.contains_key(&member)) {
+        if self.rounds.iter().all(|round| round.shares.contains_key(&member)) {
             self.answered.insert(member);
         }
     }
@@ -277,8 +392,19 @@ impl OpenGrants {
 }
 
 impl Round {
-    pub(super) const fn new(id: u32, commitments: BTreeMap<MemberId, NonceCommitment>) -> Self {
-        Self { id, commitments, package: None, shares: BTreeMap::new() }
+    pub(super) const fn new(
+        id: u32,
+        part: Part,
+        commitments: BTreeMap<MemberId, NonceCommitment>,
+    ) -> Self {
+        let shares = BTreeMap::new();
+        Self { id, part, awaits_package: false, commitments, package: None, shares }
+    }
+
+    /// All shares are there, and what is too long to compute here.
+    fn is_ready(&self) -> bool {
+        self.shares.len() >= self.commitments.len()
+            && (self.package.is_some() || !self.awaits_package)
     }
 
     /// I5: `frost` gives the aggregate out only after it verified over the message built here.
@@ -286,20 +412,14 @@ impl Round {
         &mut self,
         key: &ChainKey,
         fields: &Fields,
-        extension: Option<&[u8]>,
-        is_vote: bool,
+        extension: Option<&Extension>,
     ) -> Result<[u8; 64], FrostError> {
         let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
         let package = match self.package.take() {
             Some(package) => package,
             None => {
-                let hrs = fields.hrs();
-                let message = if is_vote {
-                    sign_bytes(&key.chain, fields)
-                } else {
-                    let extension = extension.unwrap_or_default();
-                    extension_sign_bytes(&key.chain, hrs.height, hrs.round, extension)
-                };
+                let message = self.part.message(&key.chain, fields, extension);
+                let message = message.ok_or(FrostError::NoSigners)?;
                 SigningPackage::new(&split.verifying_key, &self.commitments, &message)?
             }
         };

@@ -19,6 +19,7 @@ use super::lane::{Lane, Step};
 use super::participant::Participant;
 use super::raw::{RawDesk, RawReply};
 use super::roster::Roster;
+use super::task::Packages;
 use super::verified::Verified;
 use super::withheld::Evidence;
 use crate::backend::{Granted, KeyFault};
@@ -27,7 +28,7 @@ use crate::peer::{
     Answer, AnswerBody, AskGrant, Failure, LinkId, Order, Outcome, RawOrder, Report, RequestId,
     SessionId,
 };
-use crate::privval::{Fields, RawAllowed, extension_sign_bytes};
+use crate::privval::{Extension, Fields, RawAllowed, extension_sign_bytes_len};
 use crate::raft::Settled;
 use crate::types::{ChainId, Incarnation, KeyId, MemberId, UnixMillis};
 use crate::watermark::{Mark, Record};
@@ -50,7 +51,7 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) fields: Fields,
-    pub(super) extension: Option<Vec<u8>>,
+    pub(super) extension: Option<Extension>,
     pub(super) wants_vote: bool,
 }
 
@@ -68,6 +69,8 @@ pub(super) enum Deed {
     SignRaw { chain: ChainId, session: SessionId, allowed: RawAllowed },
     /// Answer a request for raw bytes.
     FinishRaw(Box<RawReply>),
+    /// Compute beside the plane what sets without this member need.
+    Prepare(Packages),
     /// Tell a member that its commitments have run short.
     Need { to: MemberId },
     /// Ask a member for its watermark.
@@ -209,9 +212,9 @@ impl Coordinator {
     ) {
         let session = self.next_session();
         let Some(lane) = self.lanes.get_mut(chain) else { return };
-        if let Some(fault) = too_long(&lane.key, &fields, ask.extension.as_deref()) {
+        if let Some(why) = unsignable(&lane.key, &fields, ask.extension.as_ref()) {
             let account = Account::of(chain, &ask.fields, ask.received);
-            self.finish(ask.origin, Outcome::Failed(format!("the key's backend {fault}")), account);
+            self.finish(ask.origin, Outcome::Failed(why), account);
             return;
         }
         let attempt = Attempt::new(session, Arc::clone(&lane.key), fields, vote, ask);
@@ -234,12 +237,12 @@ impl Coordinator {
         });
         let Some(chain) = chain else { return };
         match body {
-            AnswerBody::Shares { shares, extension_shares } => {
+            AnswerBody::Shares { shares, extension_shares, non_rp_shares } => {
                 let mut packages: BTreeMap<u32, SigningPackage> =
                     evidence.packages.into_iter().collect();
                 let mut culprits = BTreeSet::new();
                 let Some(attempt) = find(&mut self.lanes, &chain, session) else { return };
-                for share in shares.into_iter().chain(extension_shares) {
+                for share in shares.into_iter().chain(extension_shares).chain(non_rp_shares) {
                     let package = packages.remove(&share.set);
                     culprits.extend(attempt.offer(member, share.set, share.share, package));
                 }
@@ -256,11 +259,17 @@ impl Coordinator {
                 self.deny_if_refused(&chain, session, member, present);
             }
             AnswerBody::Failed(failure) => {
-                let again = failure == Failure::UnknownNonce;
-                if again {
-                    self.roster.forget_commitments(member);
-                } else if failure != Failure::Busy {
-                    warn!(%chain, %member, ?failure, "a member could not sign");
+                let again = matches!(failure, Failure::UnknownNonce | Failure::UnknownExtension);
+                match failure {
+                    Failure::UnknownNonce => self.roster.forget_commitments(member),
+                    // Its bytes are sent again.
+                    Failure::UnknownExtension => {
+                        if let Some(attempt) = find(&mut self.lanes, &chain, session) {
+                            attempt.carried.remove(&member);
+                        }
+                    }
+                    Failure::Busy => {}
+                    _ => warn!(%chain, %member, ?failure, "a member could not sign"),
                 }
                 self.lost(&chain, session, member, &sets, !again, present);
             }
@@ -272,6 +281,23 @@ impl Coordinator {
         if let Some(at) = sent.and_then(|(_, times)| times.remove(&member)) {
             self.roster.sample(member, now.saturating_duration_since(at), now);
         }
+    }
+
+    /// What was computed beside the plane for sets without this member.
+    pub(super) fn prepared(
+        &mut self,
+        chain: &ChainId,
+        session: SessionId,
+        packages: Vec<(u32, SigningPackage)>,
+        present: Present<'_>,
+    ) {
+        let Some(attempt) = find(&mut self.lanes, chain, session) else { return };
+        let mut culprits = BTreeSet::new();
+        for (set, package) in packages {
+            culprits.extend(attempt.prepared(set, package));
+        }
+        self.blame(chain, session, &culprits, present);
+        self.settle_if_complete(chain, session, present);
     }
 
     /// A member's watermark came in.
@@ -315,6 +341,9 @@ impl Coordinator {
 
     pub(super) fn link_down(&mut self, member: MemberId, present: Present<'_>) {
         self.roster.down(member);
+        let attempts = self.lanes.values_mut().flat_map(|lane| &mut lane.attempts);
+        // What a link has carried is forgotten with it.
+        attempts.for_each(|attempt| attempt.carried.retain(|&known| known != member));
         for (chain, session) in self.sessions() {
             let waits = find(&mut self.lanes, &chain, session)
                 .is_some_and(|attempt| attempt.late().contains(&member));
@@ -351,12 +380,18 @@ impl Coordinator {
     }
 }
 
-/// What a backend would refuse is refused before anything is written for it.
-fn too_long(key: &ChainKey, fields: &Fields, extension: Option<&[u8]>) -> Option<KeyFault> {
-    let (limit, hrs) = (key.message_limit?, fields.hrs());
-    let extension = extension?;
-    let length = extension_sign_bytes(&key.chain, hrs.height, hrs.round, extension).len();
-    (length > limit).then_some(KeyFault::TooLong { length, limit })
+/// What the own settings forbid, or a backend would refuse, is refused before anything is written for
+/// it.
+fn unsignable(key: &ChainKey, fields: &Fields, extension: Option<&Extension>) -> Option<String> {
+    if let Err(refused) = key.non_rp_allowed(extension) {
+        return Some(refused.to_string());
+    }
+    let (extension, limit, hrs) = (extension?, key.message_limit?, fields.hrs());
+    let bytes = extension.bytes().len();
+    let signed = extension_sign_bytes_len(&key.chain, hrs.height, hrs.round, bytes);
+    let length = signed.max(extension.total_bytes().saturating_sub(bytes));
+    let fault = KeyFault::TooLong { length, limit };
+    (length > limit).then(|| format!("the key's backend {fault}"))
 }
 
 fn find<'a>(

@@ -6,8 +6,9 @@
 
 use super::participant::{Participant, Watch};
 use super::withheld::{Caller, Gives, Released, Withheld};
-use crate::backend::{content_hash, messages};
+use crate::backend::content_hash;
 use crate::peer::{AskGrant, Failure, Grant};
+use crate::privval::{Extension, sign_bytes};
 use crate::types::{MemberId, UnixMillis};
 use crate::watermark::Record;
 
@@ -34,20 +35,29 @@ impl Participant {
             let released = Released::failure(caller, session, Vec::new(), failure);
             Granting { write: None, released: Some(released) }
         };
+        let extension = self.extension_of(caller, ask.extension.as_ref());
         if let Err(why) = self.check_grant(from, &ask) {
             return fail(why);
         }
+        let extension = match extension {
+            Ok(extension) => extension,
+            Err(why) => return fail(why),
+        };
         let Some(watch) = self.chains.get_mut(&ask.chain) else {
             return fail(Failure::UnknownKey);
         };
-        let write = match watch.rule(&ask.fields, ask.extension.as_ref(), now) {
+        // Each granter looks for itself: nothing raw is granted that its own settings forbid.
+        if watch.key.non_rp_allowed(extension.as_ref()).is_err() {
+            return fail(Failure::RefusedExtension);
+        }
+        let write = match watch.rule(&ask.fields, extension.as_ref(), now) {
             Ok(write) => write,
             Err(denial) => {
                 let released = Released::denial(caller, session, Vec::new(), denial);
                 return Granting { write: None, released: Some(released) };
             }
         };
-        let content = content_of(watch, &ask);
+        let content = content_of(watch, &ask, extension.as_ref());
         let grant = Grant { coordinator: from, content, incarnation: self.incarnation };
         let fields = ask.fields;
         let withheld = Withheld { caller, session, fields, gives: Gives::Grant(grant) };
@@ -89,8 +99,7 @@ impl Participant {
 }
 
 /// The bytes are built here from the fields: what is granted is never taken from the coordinator.
-fn content_of(watch: &Watch, ask: &AskGrant) -> [u8; 32] {
+fn content_of(watch: &Watch, ask: &AskGrant, extension: Option<&Extension>) -> [u8; 32] {
     let key = &watch.key;
-    let (vote, extension) = messages(&key.chain, &ask.fields, ask.extension.as_deref());
-    content_hash(&key.id, &vote, extension.as_deref())
+    content_hash(&key.id, &sign_bytes(&key.chain, &ask.fields), extension)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::frost::{FrostError, SigningShare, VerifyingKey, VerifyingShare};
-use crate::privval::Dialect;
+use crate::privval::{Dialect, Extension, RawAllowed, RawRefused};
 use crate::types::{
     ChainId, ClusterKey, KeyId, MemberId, PublicKey, SetupHash, Threshold, UnfitKey, Verifier,
 };
@@ -174,6 +174,16 @@ impl ChainKey {
     #[must_use]
     pub fn with_dialect(self, dialect: Dialect) -> Self {
         Self { dialect, ..self }
+    }
+
+    /// The receipt for the raw bytes of an extension, if it has any and this member's own settings let
+    /// them be signed.
+    pub(super) fn non_rp_allowed(
+        &self,
+        extension: Option<&Extension>,
+    ) -> Result<Option<RawAllowed>, RawRefused> {
+        let raw = extension.and_then(Extension::non_rp);
+        raw.map(|raw| RawAllowed::non_rp_extension(&self.dialect, raw)).transpose()
     }
 
     /// Whether the key is whole, and grants stand in the place of shares.

@@ -83,7 +83,7 @@ impl Lane {
         });
         match same {
             Some(attempt) if ask.extension.is_none() || ask.extension == attempt.extension => {
-                attempt.asks.push(ask);
+                attempt.join(ask);
                 Step::Nothing
             }
             Some(_) => self.hold(ask),
@@ -98,7 +98,7 @@ impl Lane {
                 && attempt.extension == ask.extension
         });
         same.is_some_and(|attempt| {
-            attempt.asks.push(ask.clone());
+            attempt.join(ask.clone());
             true
         })
     }

@@ -9,17 +9,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rand_core::TryCryptoRng;
-use sha2::{Digest as _, Sha256};
 
 use super::check;
+use super::kept::Kept;
 use super::key::ChainKey;
 use super::pool::{NoncePool, POOL_TARGET};
-use super::withheld::{Caller, Gives, Released, Withheld};
-use crate::frost::{
-    FrostError, HedgeSecret, NonceCommitment, Nonces, RawCommitment, SigningPackage, commit, sign,
-};
-use crate::peer::{Failure, Order, SessionId, SetShare, SigningSet};
-use crate::privval::{Fields, extension_sign_bytes, sign_bytes};
+use super::withheld::{Caller, Released, Withheld};
+use super::work::{Spent, SpentSets, Work};
+use crate::frost::{FrostError, HedgeSecret, NonceCommitment, RawCommitment, commit};
+use crate::peer::{Carried, Failure, Order, SigningSet};
+use crate::privval::{Extension, Fields};
 use crate::types::{ChainId, Hrs, Incarnation, MemberId, UnixMillis};
 use crate::watermark::{Decision, Denial, Record, Watermarked, decide};
 
@@ -28,6 +27,10 @@ const MOST_EXTENSIONS: u32 = 16;
 
 /// Answers of one chain that wait for its disk; while it hangs, further orders are refused as busy.
 const MOST_WITHHELD: usize = 256;
+
+/// Orders about long extensions that may be computed beside the plane at one time; further ones are
+/// refused as busy, so that they do not fill the memory.
+const MOST_COMPUTING: usize = 8;
 
 /// One chain's key, its record and the receipt of the write that made the record durable.
 pub struct Starting {
@@ -47,6 +50,10 @@ pub struct Participant {
     pub(super) recorded: BTreeMap<MemberId, Incarnation>,
     hedge: HedgeSecret,
     pools: HashMap<Caller, NoncePool>,
+    /// Extensions that each link has carried.
+    kept: HashMap<Caller, Kept>,
+    /// Admitted orders that are computed beside the plane.
+    computing: usize,
     pub(super) chains: HashMap<ChainId, Watch>,
 }
 
@@ -56,25 +63,6 @@ pub(super) struct Admission {
     pub(super) write: Option<Record>,
     /// The shares to compute.
     pub(super) work: Work,
-}
-
-/// Nonces that are spent, and what they are to be spent on.
-pub(super) struct Work {
-    caller: Caller,
-    session: SessionId,
-    chain: ChainId,
-    fields: Fields,
-    sets: Vec<Spent>,
-    extension: Option<Vec<u8>>,
-    extension_sets: Vec<Spent>,
-}
-
-/// A nonce that left its pool for good, and the set that named it. Neither can be copied: what it is
-/// spent on, a vote or raw bytes, takes it by value (I4).
-pub(super) struct Spent {
-    set: SigningSet,
-    nonces: Nonces,
-    commitment: NonceCommitment,
 }
 
 /// One chain's critical section: everything that the rule reads and writes.
@@ -118,7 +106,16 @@ impl Participant {
             (watch.key.chain.clone(), watch)
         };
         let chains = chains.into_iter().map(watch).collect();
-        Self { me, incarnation, recorded, hedge, pools: HashMap::new(), chains }
+        Self {
+            me,
+            incarnation,
+            recorded,
+            hedge,
+            pools: HashMap::new(),
+            kept: HashMap::new(),
+            computing: 0,
+            chains,
+        }
     }
 
     /// What the rule says to these fields now, without any effect.
@@ -158,12 +155,12 @@ impl Participant {
         now: UnixMillis,
     ) -> Result<Admission, Box<Released>> {
         let session = order.session;
-        let sets: Vec<u32> =
-            order.sets.iter().chain(&order.extension_sets).map(|set| set.id).collect();
+        let sets: Vec<u32> = all_sets(&order).map(|set| set.id).collect();
         let failure = |failure, sets| Box::new(Released::failure(caller, session, sets, failure));
 
         // I4: out of the pool before anything can fail.
         let taken = self.take_nonces(caller, &order);
+        let extension = self.extension_of(caller, order.extension.as_ref());
         let Some(watch) = self.chains.get(&order.chain) else {
             return Err(failure(Failure::UnknownKey, sets));
         };
@@ -173,25 +170,29 @@ impl Participant {
         let Some(watch) = self.chains.get_mut(&order.chain) else {
             return Err(failure(Failure::UnknownKey, sets));
         };
-        let Some((spent, extension_spent)) = taken else {
+        let Some(spent) = taken else {
             return Err(failure(Failure::UnknownNonce, sets));
         };
-        if watch.is_busy() {
+        let extension = match extension {
+            Ok(extension) => extension,
+            Err(why) => return Err(failure(why, sets)),
+        };
+        // Each cosigner looks for itself: nothing raw is signed that its own settings forbid.
+        let Ok(non_rp) = watch.key.non_rp_allowed(extension.as_ref()) else {
+            return Err(failure(Failure::RefusedExtension, sets));
+        };
+        if non_rp.is_none() && !order.non_rp_sets.is_empty() {
+            return Err(failure(Failure::Malformed, sets));
+        }
+        let is_long = extension.as_ref().is_some_and(Extension::is_long);
+        if watch.is_busy() || (is_long && self.computing >= MOST_COMPUTING) {
             return Err(failure(Failure::Busy, sets));
         }
-        let extension = order.extension.as_ref().filter(|_| !order.extension_sets.is_empty());
-        match watch.rule(&order.fields, extension, now) {
+        let wanted = !order.extension_sets.is_empty() || !order.non_rp_sets.is_empty();
+        match watch.rule(&order.fields, extension.as_ref().filter(|_| wanted), now) {
             Ok(write) => {
-                let Order { chain, fields, extension, .. } = order;
-                let work = Work {
-                    caller,
-                    session,
-                    chain,
-                    fields,
-                    sets: spent,
-                    extension,
-                    extension_sets: extension_spent,
-                };
+                let Order { chain, fields, .. } = order;
+                let work = Work { caller, session, chain, fields, extension, non_rp, spent };
                 Ok(Admission { write, work })
             }
             Err(denial) => Err(Box::new(Released::denial(caller, session, sets, denial))),
@@ -205,13 +206,60 @@ impl Participant {
         work: Work,
         known: impl Fn(&RawCommitment) -> Option<NonceCommitment>,
     ) -> Option<Released> {
-        let watch = self.chains.get_mut(&work.chain)?;
-        let (caller, session) = (work.caller, work.session);
-        let sets: Vec<u32> =
-            work.sets.iter().chain(&work.extension_sets).map(|spent| spent.set.id).collect();
-        match work.shares(self.me, &watch.key, known) {
+        let watch = self.chains.get_mut(work.chain())?;
+        match work.withheld(self.me, &watch.key, known) {
             Ok(withheld) => watch.withhold(withheld),
-            Err(_) => Some(Released::failure(caller, session, sets, Failure::Malformed)),
+            Err(failure) => Some(*failure),
+        }
+    }
+
+    /// The key of an admitted order that is to be computed beside the plane. Each such order comes
+    /// back by [`Self::computed`].
+    pub(super) fn begin_computing(&mut self, work: &Work) -> Option<Arc<ChainKey>> {
+        let key = Arc::clone(&self.chains.get(work.chain())?.key);
+        self.computing = self.computing.saturating_add(1);
+        Some(key)
+    }
+
+    /// The shares that were computed beside the plane: locked up as if they had been computed here.
+    pub(super) fn computed(
+        &mut self,
+        chain: &ChainId,
+        caller: Caller,
+        made: Result<Withheld, Box<Released>>,
+    ) -> Option<Released> {
+        self.computing = self.computing.saturating_sub(1);
+        // Nobody waits for them if their link has ended.
+        self.pools.get(&caller)?;
+        match made {
+            Ok(withheld) => self.chains.get_mut(chain)?.withhold(withheld),
+            Err(failure) => Some(*failure),
+        }
+    }
+
+    /// Remembers an extension that a link carries, so that it can be named on it.
+    pub(super) fn keep(&mut self, caller: Caller, extension: &Extension) {
+        if let Some(kept) = self.kept.get_mut(&caller) {
+            kept.keep(extension);
+        }
+    }
+
+    /// The extension of an order: from the order, or what its link has carried under that name.
+    pub(super) fn extension_of(
+        &mut self,
+        caller: Caller,
+        carried: Option<&Carried>,
+    ) -> Result<Option<Extension>, Failure> {
+        match carried {
+            None => Ok(None),
+            Some(Carried::Whole(extension)) => {
+                self.keep(caller, extension);
+                Ok(Some(extension.clone()))
+            }
+            Some(Carried::Named(digest)) => {
+                let known = self.kept.get(&caller).and_then(|kept| kept.get(digest));
+                known.map(Some).ok_or(Failure::UnknownExtension)
+            }
         }
     }
 
@@ -245,11 +293,16 @@ impl Participant {
     /// Opens the pool of a caller. A link's pool starts empty and dies with the link (I4).
     pub(super) fn open_pool(&mut self, caller: Caller) {
         self.pools.entry(caller).or_default();
+        // The own coordinator has no link that carries anything.
+        if caller != Caller::Own {
+            self.kept.entry(caller).or_default();
+        }
     }
 
     /// Drops a pool with all its nonces (I4), and the answers that nobody waits for.
     pub(super) fn close_pool(&mut self, caller: Caller) {
         self.pools.remove(&caller);
+        self.kept.remove(&caller);
         for watch in self.chains.values_mut() {
             watch.withheld.retain(|withheld| withheld.caller != caller);
         }
@@ -288,11 +341,12 @@ impl Participant {
     }
 
     /// `None` if one of the nonces named for this member is not in the caller's pool.
-    fn take_nonces(&mut self, caller: Caller, order: &Order) -> Option<(Vec<Spent>, Vec<Spent>)> {
-        // Both lists are taken in full before either can fail.
-        let sets = self.spend(caller, &order.sets);
-        let extension_sets = self.spend(caller, &order.extension_sets);
-        Some((sets?, extension_sets?))
+    fn take_nonces(&mut self, caller: Caller, order: &Order) -> Option<SpentSets> {
+        // All lists are taken in full before one can fail.
+        let vote = self.spend(caller, &order.sets);
+        let extension = self.spend(caller, &order.extension_sets);
+        let non_rp = self.spend(caller, &order.non_rp_sets);
+        Some(SpentSets { vote: vote?, extension: extension?, non_rp: non_rp? })
     }
 
     /// Takes the nonces out of the pool that these sets name for this member: all of them, before any
@@ -310,10 +364,15 @@ impl Participant {
     }
 }
 
+/// The sets of an order, over whatever.
+fn all_sets(order: &Order) -> impl Iterator<Item = &SigningSet> + Clone {
+    order.sets.iter().chain(&order.extension_sets).chain(&order.non_rp_sets)
+}
+
 /// Everything about an order that is not the rule.
 fn check(order: &Order, watch: &Watch, place: &check::Place<'_>) -> Result<(), Failure> {
     check::key(watch, order.key, order.setup)?;
-    let wants_extension = !order.extension_sets.is_empty();
+    let wants_extension = !order.extension_sets.is_empty() || !order.non_rp_sets.is_empty();
     let extension_fits = match order.extension {
         Some(_) => order.fields.may_carry_extension(),
         None => !wants_extension,
@@ -321,7 +380,7 @@ fn check(order: &Order, watch: &Watch, place: &check::Place<'_>) -> Result<(), F
     if !extension_fits {
         return Err(Failure::Malformed);
     }
-    check::sets(watch, place, order.sets.iter().chain(&order.extension_sets))
+    check::sets(watch, place, all_sets(order))
 }
 
 impl Watch {
@@ -335,11 +394,11 @@ impl Watch {
     pub(super) fn rule(
         &mut self,
         fields: &Fields,
-        extension: Option<&Vec<u8>>,
+        extension: Option<&Extension>,
         now: UnixMillis,
     ) -> Result<Option<Record>, Denial> {
         let hrs = fields.hrs();
-        let digest = extension.map(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)));
+        let digest = extension.map(Extension::digest);
         if digest.is_some_and(|digest| self.extensions.is_too_many(hrs, &digest)) {
             return Err(Denial::TooManyExtensions { hrs, limit: MOST_EXTENSIONS });
         }
@@ -384,75 +443,5 @@ impl Extensions {
             self.digests.clear();
         }
         self.digests.insert(digest);
-    }
-}
-
-impl Work {
-    pub(super) const fn caller(&self) -> Caller {
-        self.caller
-    }
-
-    pub(super) const fn session(&self) -> SessionId {
-        self.session
-    }
-
-    pub(super) const fn chain(&self) -> &ChainId {
-        &self.chain
-    }
-
-    /// The sign bytes are built here from the fields, and R and the challenge from all commitments:
-    /// nothing that enters the share is taken from the coordinator's arithmetic.
-    fn shares(
-        self,
-        me: MemberId,
-        key: &ChainKey,
-        known: impl Fn(&RawCommitment) -> Option<NonceCommitment>,
-    ) -> Result<Withheld, FrostError> {
-        let message = sign_bytes(&key.chain, &self.fields);
-        let hrs = self.fields.hrs();
-        let extension_message = self
-            .extension
-            .map(|bytes| extension_sign_bytes(&key.chain, hrs.height, hrs.round, &bytes))
-            .unwrap_or_default();
-        let share_all = |spent: Vec<Spent>, message: &[u8]| {
-            let share = |spent: Spent| spent.share(me, key, message, &known);
-            spent.into_iter().map(share).collect::<Result<Vec<_>, _>>()
-        };
-        let gives = Gives::Shares {
-            shares: share_all(self.sets, &message)?,
-            extension_shares: share_all(self.extension_sets, &extension_message)?,
-        };
-        Ok(Withheld { caller: self.caller, session: self.session, fields: self.fields, gives })
-    }
-}
-
-impl Spent {
-    pub(super) const fn set_id(&self) -> u32 {
-        self.set.id
-    }
-
-    pub(super) fn share(
-        self,
-        me: MemberId,
-        key: &ChainKey,
-        message: &[u8],
-        known: &impl Fn(&RawCommitment) -> Option<NonceCommitment>,
-    ) -> Result<(SetShare, SigningPackage), FrostError> {
-        let mut commitments = BTreeMap::new();
-        for (&member, signer) in &self.set.signers {
-            let decoded = if member == me {
-                self.commitment.clone()
-            } else if let Some(known) = known(&signer.commitment) {
-                known
-            } else {
-                signer.commitment.decode()?
-            };
-            commitments.insert(member, decoded);
-        }
-        // `check` refused orders for shares of a whole key.
-        let split = key.split.as_ref().ok_or(FrostError::NoSigners)?;
-        let package = SigningPackage::new(&split.verifying_key, &commitments, message)?;
-        let share = sign(self.nonces, me, &split.share, &package)?;
-        Ok((SetShare { set: self.set.id, share }, package))
     }
 }

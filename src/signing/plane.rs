@@ -18,11 +18,13 @@ use rand_core::TryCryptoRng;
 use tracing::{error, warn};
 
 use super::coordinator::{Coordinator, Deed, Origin, Present};
-use super::participant::{Participant, Work};
+use super::participant::Participant;
 use super::patience::Patience;
 use super::pool::POOL_TARGET;
 use super::raw_share::RawWork;
+use super::task::{Done, Task};
 use super::withheld::Caller;
+use super::work::Work;
 use crate::peer::{Forwarded, Message, RequestId};
 use crate::types::{ChainId, Incarnation, MemberId, UnixMillis};
 use crate::watermark::Record;
@@ -150,6 +152,7 @@ impl<R: TryCryptoRng> Plane<R> {
             }
             Input::KeyUsed { chain, result } => self.key_used(&chain, result),
             Input::KeyUsedRaw { chain, result } => self.key_used_raw(chain, result),
+            Input::Computed(computed) => self.computed(computed.into_done()),
             Input::KeyHealth { chain, health } => self.key_health(&chain, health),
             Input::Leader(leader) => self.new_leader(leader),
             Input::Timer => self.timer(),
@@ -170,6 +173,14 @@ impl<R: TryCryptoRng> Plane<R> {
         let (chain, session) = (work.chain().clone(), work.session());
         let own = work.caller() == Caller::Own;
         let known = |raw: &_| own.then(|| coordinator.known(&chain, session, raw)).flatten();
+        if work.is_long() {
+            let known = work.commitments().filter_map(known).collect();
+            if let Some(key) = self.participant.begin_computing(&work) {
+                let task = Task::shares(work, self.me, key, known);
+                self.effects.push(Effect::Compute(Box::new(task)));
+            }
+            return true;
+        }
         let released = self.participant.compute(work, known);
         self.give_all(released);
         self.do_deeds();
@@ -193,6 +204,24 @@ impl<R: TryCryptoRng> Plane<R> {
         self.refill(caller, missing.min(IDLE_STEP));
         self.do_deeds();
         true
+    }
+
+    /// What was computed beside the plane.
+    fn computed(&mut self, done: Done) {
+        match done {
+            Done::Shares { chain, caller, made } => {
+                let released = self.participant.computed(&chain, caller, made);
+                self.give_all(released);
+            }
+            Done::Packages { chain, session, packages } => {
+                let present = Present { own: &self.participant, now: self.now, wall: self.wall };
+                self.coordinator.prepared(&chain, session, packages, present);
+            }
+            Done::Forwarded { peer, forwarded, genuine } => {
+                self.forward_checked(peer, forwarded, genuine);
+            }
+            Done::KeyUsed { chain, made } => self.key_done(&chain, made),
+        }
     }
 
     /// When [`Input::Timer`] is wanted.
@@ -275,6 +304,9 @@ impl<R: TryCryptoRng> Plane<R> {
             Deed::Order { to, order } => self.send(to, Message::Order(order)),
             Deed::AskGrant { to, ask } if to == self.me => self.grant(Caller::Own, to, ask),
             Deed::AskGrant { to, ask } => self.send(to, Message::AskGrant(ask)),
+            Deed::Prepare(packages) => {
+                self.effects.push(Effect::Compute(Box::new(Task::packages(packages))));
+            }
             Deed::UseKey { chain, content, granted } => self.use_key(chain, content, granted),
             Deed::RawOrder { to, order } if to == self.me => {
                 self.raw_order(to, Caller::Own, order);

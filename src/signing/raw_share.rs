@@ -7,8 +7,9 @@
 use tracing::debug;
 
 use super::check;
-use super::participant::{Participant, Spent};
+use super::participant::Participant;
 use super::withheld::Caller;
+use super::work::Spent;
 use crate::frost::FrostError;
 use crate::peer::{Failure, RawAnswer, RawAnswerBody, RawOrder, SessionId, SetShare};
 use crate::privval::{RawAllowed, RawMessage, RawRefused};

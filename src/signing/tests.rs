@@ -1,6 +1,7 @@
 //! Whole clusters of planes in one thread, with a network and disks that do what a test says.
 
 mod cluster;
+mod extensions;
 mod failover;
 mod gates;
 mod raw;

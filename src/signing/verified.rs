@@ -1,9 +1,11 @@
 //! Signatures that were seen to verify. Nothing else is ever answered (I5).
 
+use super::coordinator::Content;
 use super::key::ChainKey;
-use crate::privval::{Fields, Likeness, sign_bytes};
+use crate::backend::{KeyFault, Signatures};
+use crate::privval::{Extension, ExtensionSignature, Fields, Likeness, sign_bytes};
 use crate::raft::Settled;
-use crate::types::{Algorithm, Signature, Timestamp};
+use crate::types::{Algorithm, Hrs, Signature, Timestamp};
 
 /// Fields and a signature that verified over their sign bytes under the validator's key.
 #[derive(Clone, Debug)]
@@ -17,8 +19,8 @@ impl Verified {
     #[must_use]
     pub fn check(key: &ChainKey, fields: &Fields, signature: &Signature) -> Option<Self> {
         let message = sign_bytes(&key.chain, fields);
-        check_bytes(key, &message, signature)?;
-        Some(Self { fields: fields.clone(), signature: signature.clone() })
+        let accepted = key.verifier.accepts(&message, signature);
+        accepted.then(|| Self { fields: fields.clone(), signature: signature.clone() })
     }
 
     /// Takes an aggregate, which `frost` gives out only after it verified over the package's message.
@@ -61,7 +63,55 @@ impl Verified {
     }
 }
 
-/// I5 for raw sign bytes (vote extensions): `Some` if the signature verifies.
-pub(super) fn check_bytes(key: &ChainKey, message: &[u8], signature: &Signature) -> Option<()> {
-    key.verifier.accepts(message, signature).then_some(())
+/// I5 for extensions: whether each kind of bytes that it has is signed, and nothing else is.
+pub(super) fn extension_is_signed(
+    key: &ChainKey,
+    hrs: Hrs,
+    extension: Option<&Extension>,
+    signature: Option<&ExtensionSignature>,
+) -> bool {
+    let (extension, signature) = match (extension, signature) {
+        (Some(extension), Some(signature)) => (extension, signature),
+        (None, None) => return true,
+        (Some(_), None) | (None, Some(_)) => return false,
+    };
+    let non_rp = match (extension.non_rp(), &signature.non_rp) {
+        (Some(raw), Some(signature)) => key.verifier.accepts(raw, signature),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let message = extension.sign_bytes(&key.chain, hrs);
+    non_rp && key.verifier.accepts(&message, &signature.replay_protected)
+}
+
+/// What a whole key has made of a content, verified. Made by [`Self::check`] only.
+pub(super) struct Made {
+    vote: Option<Verified>,
+    extension: Option<ExtensionSignature>,
+}
+
+impl Made {
+    /// I5: nothing of it is used before it verifies over the bytes built here.
+    ///
+    /// # Errors
+    /// [`KeyFault::BadSignature`] if a signature is missing or does not verify; none is used then.
+    pub(super) fn check(
+        key: &ChainKey,
+        content: &Content,
+        signatures: Signatures,
+    ) -> Result<Self, KeyFault> {
+        let Signatures { vote, extension, non_rp } = signatures;
+        let vote = vote.and_then(|vote| Verified::check(key, &content.fields, &vote));
+        let extension =
+            extension.map(|replay_protected| ExtensionSignature { replay_protected, non_rp });
+        let (hrs, asked) = (content.fields.hrs(), content.extension.as_ref());
+        let whole = vote.is_some() == content.wants_vote
+            && extension_is_signed(key, hrs, asked, extension.as_ref());
+        if whole { Ok(Self { vote, extension }) } else { Err(KeyFault::BadSignature) }
+    }
+
+    /// The vote's signature, if it was wanted, and the extension's.
+    pub(super) fn into_parts(self) -> (Option<Verified>, Option<ExtensionSignature>) {
+        (self.vote, self.extension)
+    }
 }

@@ -32,6 +32,7 @@ pub(super) enum Gives {
     Shares {
         shares: Vec<(SetShare, SigningPackage)>,
         extension_shares: Vec<(SetShare, SigningPackage)>,
+        non_rp_shares: Vec<(SetShare, SigningPackage)>,
     },
     /// A grant of a whole key's use.
     Grant(Grant),
@@ -81,7 +82,7 @@ impl Withheld {
                 evidence.receipt = Some(receipt.clone());
                 AnswerBody::Grant(grant)
             }
-            Gives::Shares { shares, extension_shares } => {
+            Gives::Shares { shares, extension_shares, non_rp_shares } => {
                 let mut unpack = |list: Vec<(SetShare, SigningPackage)>| -> Vec<SetShare> {
                     let unpacked = list.into_iter().map(|(share, package)| {
                         evidence.packages.push((share.set, package));
@@ -90,7 +91,8 @@ impl Withheld {
                     unpacked.collect()
                 };
                 let (shares, extension_shares) = (unpack(shares), unpack(extension_shares));
-                AnswerBody::Shares { shares, extension_shares }
+                let non_rp_shares = unpack(non_rp_shares);
+                AnswerBody::Shares { shares, extension_shares, non_rp_shares }
             }
         };
         let answer = Answer { session: self.session, sets, body };
@@ -106,8 +108,9 @@ impl Withheld {
     fn sets(&self) -> Vec<u32> {
         match &self.gives {
             Gives::Grant(_) => Vec::new(),
-            Gives::Shares { shares, extension_shares } => {
-                shares.iter().chain(extension_shares).map(|(share, _)| share.set).collect()
+            Gives::Shares { shares, extension_shares, non_rp_shares } => {
+                let all = shares.iter().chain(extension_shares).chain(non_rp_shares);
+                all.map(|(share, _)| share.set).collect()
             }
         }
     }

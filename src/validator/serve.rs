@@ -15,7 +15,7 @@ use crate::peer::Signed;
 use crate::privval::noise::{NoiseError, PeerId};
 use crate::privval::{
     Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
-    parse, secret_connection::SecretConnectionError, write_message,
+    parse_for, secret_connection::SecretConnectionError, write_message,
 };
 use crate::signing::{RawVerdict, Verdict};
 use crate::types::ChainId;
@@ -148,7 +148,7 @@ where
         let reply = tokio::select! {
             biased;
             () = commands.let_go() => return Loss::LetGo,
-            reply = answer(parties, journal, &message) => reply,
+            reply = answer(parties, journal, message) => reply,
         };
         let bytes = match reply {
             Ok(reply) => reply.encode(),
@@ -210,7 +210,7 @@ async fn read<R: AsyncRead + Unpin>(
 async fn answer<S: Sign>(
     parties: &Parties<S>,
     journal: &mut Journal,
-    message: &[u8],
+    message: Vec<u8>,
 ) -> Result<Reply, RequestError> {
     let wrong_chain = |journal: &mut Journal, kind: ReplyKind, chain: &str| {
         journal.refused(format!(
@@ -219,7 +219,10 @@ async fn answer<S: Sign>(
         ));
         Reply::wrong_chain(kind)
     };
-    match parse(message) {
+    let request = parse_for(&message, &parties.signer.dialect(&parties.chain));
+    // Perhaps megabytes, which are not wanted while the request is signed.
+    drop(message);
+    match request {
         Ok(Request::Ping) => Ok(Reply::Ping),
         Ok(Request::PublicKey { chain }) if chain != parties.chain.as_str() => {
             Ok(wrong_chain(journal, ReplyKind::PublicKey, &chain))

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::Address;
-use crate::privval::{Fields, RawBytes, RawMessage, RawRefused};
+use crate::privval::{Dialect, Extension, Fields, RawBytes, RawMessage, RawRefused};
 use crate::signing::{RawVerdict, Verdict};
 use crate::types::{ChainId, PublicKey};
 
@@ -11,6 +11,11 @@ use crate::types::{ChainId, PublicKey};
 pub trait Sign: Clone + Send + Sync + 'static {
     /// The consensus public key of a chain, from memory: it is asked for at every height.
     fn public_key(&self, chain: &str) -> Option<PublicKey>;
+
+    /// How a chain's validators speak, as its operator says.
+    fn dialect(&self, _chain: &ChainId) -> Dialect {
+        Dialect::default()
+    }
 
     /// Decides about one request. The future is dropped when nobody waits for its verdict any more;
     /// that must stop nothing which I1 to I5 rest on.
@@ -33,7 +38,7 @@ pub struct SignRequestFor {
     /// What is to be signed.
     pub fields: Fields,
     /// To be signed together with the fields, perhaps empty; `None` where no extension belongs.
-    pub extension: Option<Vec<u8>>,
+    pub extension: Option<Extension>,
     /// The validator that asks.
     pub validator: Address,
 }

@@ -18,6 +18,8 @@ pub struct Ask {
     pub fields: Fields,
     /// What goes with a precommit, on chains with vote extensions.
     pub extension: Option<Vec<u8>>,
+    /// What v2 sends with the extension: bytes without replay protection.
+    pub non_rp: Option<Vec<u8>>,
 }
 
 /// The three kinds of message, in the order of a round.
@@ -54,7 +56,7 @@ impl Ask {
             Kind::Prevote => content::vote(VoteKind::Prevote, height, 0, block),
             Kind::Precommit => content::vote(VoteKind::Precommit, height, 0, block),
         };
-        Self { fields, extension: None }
+        Self { fields, extension: None, non_rp: None }
     }
 }
 
@@ -99,7 +101,14 @@ impl Asker {
 
     /// Asks, and asks again as CometBFT does, until `limit` has passed.
     pub fn ask(&mut self, ask: &Ask, limit: Duration) -> Ending {
-        let asked = self.node.ask(&ask.fields, ask.extension.as_deref());
+        let extension = ask.extension.as_deref();
+        let request = match &ask.non_rp {
+            Some(raw) => {
+                content::request_v2(CHAIN, &ask.fields, extension.unwrap_or_default(), raw)
+            }
+            None => content::request(CHAIN, &ask.fields, extension),
+        };
+        let asked = self.node.ask_for(request);
         let Ok(asked) = self.runtime.block_on(async { timeout(limit, asked).await }) else {
             // A late reply would be taken for the next one.
             self.node.hang_up();
@@ -139,7 +148,15 @@ impl Asker {
 
     fn verify(&self, ask: &Ask, signed: content::Signed) -> Ending {
         let key = self.public_key.as_ref().expect("verify_with comes before ask");
-        match content::verify(CHAIN, key, &ask.fields, ask.extension.as_deref(), &signed) {
+        let extension = ask.extension.as_deref();
+        let verified = match &ask.non_rp {
+            Some(raw) => {
+                let both = (extension.unwrap_or_default(), raw.as_slice());
+                content::verify_v2(CHAIN, key, &ask.fields, both, &signed)
+            }
+            None => content::verify(CHAIN, key, &ask.fields, extension, &signed),
+        };
+        match verified {
             Ok(()) => Ending::Signed(signed),
             Err(error) => Ending::Invalid(error.to_string()),
         }

@@ -236,6 +236,11 @@ impl Cluster {
         self.process(id).resident_kib()
     }
 
+    /// Most resident memory so far, in KiB.
+    pub fn peak_kib(&self, id: usize) -> u64 {
+        self.process(id).memory_kib("VmHWM:")
+    }
+
     /// `GET /status`, if the member answers.
     pub fn try_status(&self, id: usize) -> Option<Value> {
         let answer = http::get(self.member(id).ops, "/status").ok()?;

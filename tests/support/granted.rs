@@ -11,7 +11,7 @@ use std::path::Path;
 
 use cosigner::backend::{GrantSet, Granted, Granting, content_hash};
 use cosigner::peer::{Grant, SessionId};
-use cosigner::privval::{BlockId, Fields, Vote, VoteKind, extension_sign_bytes, sign_bytes};
+use cosigner::privval::{BlockId, Dialect, Extension, Fields, Vote, VoteKind, sign_bytes};
 use cosigner::types::{
     ChainId, Height, Incarnation, MemberId, PublicKey, Round, Timestamp, UnixMillis,
 };
@@ -42,23 +42,25 @@ pub fn precommit(dir: &Path, key: &PublicKey, height: i64, extension: Option<Vec
     let receipt = file.write(&Record::at_mark(mark, now)).unwrap();
 
     let vote = sign_bytes(&chain, &fields);
-    let extension_bytes =
-        extension.as_ref().map(|bytes| extension_sign_bytes(&chain, height, round, bytes));
+    let extension = extension.map(Extension::new);
+    let extension_bytes = extension.as_ref().map(|it| it.sign_bytes(&chain, fields.hrs()));
     let me = MemberId::new(1).unwrap();
     let incarnation = Incarnation { number: 1, id: [1; 16] };
     let session = SessionId([7; 16]);
-    let content = content_hash(&key.id(), &vote, extension_bytes.as_deref());
+    let content = content_hash(&key.id(), &vote, extension.as_ref());
     let mut set = GrantSet::new(Granting {
         session,
         coordinator: me,
         asked: BTreeMap::from_iter(once((me, incarnation))),
         needed: 1,
         chain,
+        dialect: Dialect::default(),
         key: key.id(),
         fields,
         extension,
         wants_vote: true,
-    });
+    })
+    .unwrap();
     set.add_own(session, &Grant { coordinator: me, content, incarnation }, &receipt).unwrap();
     Case { granted: set.complete().unwrap(), vote, extension: extension_bytes }
 }

@@ -183,14 +183,18 @@ impl Node {
     /// Asks for a signature, with all the tries of a node. `extension`: `None` asks to skip it, as v1
     /// and v2 do where extensions are off; `Some`, perhaps empty, as every v0.38 to v0.40 does.
     pub async fn ask(&mut self, fields: &Fields, extension: Option<&[u8]>) -> Asked {
+        self.ask_for(content::request(&self.chain, fields, extension)).await
+    }
+
+    /// The same for any request to sign.
+    pub async fn ask_for(&mut self, request: Sum) -> Asked {
         let began = Instant::now();
         let mut reason = String::new();
         for retries in 0..TRIES {
             if retries > 0 {
                 sleep(RETRY).await;
             }
-            let request = content::request(&self.chain, fields, extension);
-            match self.exchange(request).await.and_then(content::outcome) {
+            match self.exchange(request.clone()).await.and_then(content::outcome) {
                 Ok(outcome) => return Asked { outcome, retries, took: began.elapsed() },
                 Err(fault) => reason = fault.to_string(),
             }

@@ -74,8 +74,13 @@ impl Process {
 
     /// Resident memory in KiB, from `/proc/PID/status`.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    pub fn memory_kib(&self, line: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

@@ -44,6 +44,8 @@ pub struct Shape {
     pub give_up_after: Option<&'static str>,
     /// `raw_bytes` of the chain as each member has it; members that are not named leave it out.
     pub raw_bytes: BTreeMap<usize, &'static str>,
+    /// `privval_version = "v2"` and `non_rp_extensions = true` of the chain.
+    pub v2: bool,
     /// `--log-level`.
     pub log_level: &'static str,
     /// Where the watermarks begin: the flags of `split-key` and `init` for that.
@@ -80,6 +82,7 @@ impl Shape {
             endpoints: BTreeMap::new(),
             give_up_after: None,
             raw_bytes: BTreeMap::new(),
+            v2: false,
             log_level: "info",
             begin: vec!["--never-signed".into()],
         }
@@ -126,6 +129,13 @@ impl Shape {
     /// These members have this `raw_bytes`.
     pub fn raw_bytes(mut self, ids: &[usize], value: &'static str) -> Self {
         self.raw_bytes.extend(ids.iter().map(|&id| (id, value)));
+        self
+    }
+
+    /// The validators are CometBFT v2, and their application returns extensions without replay
+    /// protection.
+    pub fn v2(mut self) -> Self {
+        self.v2 = true;
         self
     }
 
@@ -184,6 +194,10 @@ pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) 
         }
         if let Some(&raw_bytes) = shape.raw_bytes.get(&id) {
             chain.insert("raw_bytes".into(), raw_bytes.into());
+        }
+        if shape.v2 {
+            chain.insert("privval_version".into(), "v2".into());
+            chain.insert("non_rp_extensions".into(), true.into());
         }
         if let Some(endpoint) = shape.endpoints.get(&id) {
             let key = chain["key"].as_table_mut().unwrap();

@@ -116,17 +116,20 @@ impl Connection {
         Ok(Signatures::default())
     }
 
-    /// Signs what was granted, both messages at once; both or neither.
+    /// Signs what was granted, all messages at once; all or nothing.
     pub(super) async fn sign(&self, granted: &Granted) -> Result<Signatures, KeyFault> {
-        let (vote, extension) =
-            tokio::try_join!(self.sign_one(granted.vote()), self.sign_one(granted.extension()))?;
-        Ok(Signatures { vote, extension })
+        let (vote, extension, non_rp) = tokio::try_join!(
+            self.sign_one(granted.vote()),
+            self.sign_one(granted.extension()),
+            self.sign_one(granted.non_rp()),
+        )?;
+        Ok(Signatures { vote, extension, non_rp })
     }
 
     /// Signs raw bytes; their signature stands in the place of the vote's.
     pub(super) async fn sign_raw(&self, allowed: &RawAllowed) -> Result<Signatures, KeyFault> {
         let vote = self.sign_one(Some(allowed.as_bytes())).await?;
-        Ok(Signatures { vote, extension: None })
+        Ok(Signatures { vote, ..Signatures::default() })
     }
 
     async fn sign_one(&self, message: Option<&[u8]>) -> Result<Option<Signature>, KeyFault> {

@@ -110,7 +110,8 @@ async fn another_protocol_is_refused_and_the_side_that_is_behind_is_named() {
     let (mut one, two) = (world.usual(1), world.usual(2));
     one.hello.protocol = PROTOCOL + 1;
     let (text, status) = mismatch(one, two, &mut world).await;
-    assert!(text.starts_with("member 2 is out of date: it speaks protocol 1"), "{text}");
+    let expected = format!("member 2 is out of date: it speaks protocol {PROTOCOL}");
+    assert!(text.starts_with(&expected), "{text}");
     assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, text.as_str()));
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::encode::once;
+use super::extension::{decode_carried, decode_extension, decode_extension_signature};
 use super::fields::{
     decode as decode_fields, decode_incarnation, decode_signature, decode_timestamp,
 };
@@ -75,8 +76,9 @@ fn order(order: pb::Order) -> Result<Order, WireError> {
         setup: SetupHash(array("setup hash", &order.setup)?),
         fields: decode_fields(order.fields)?,
         sets: signing_sets("sets", order.sets)?,
-        extension: order.extension,
+        extension: order.extension.map(decode_carried).transpose()?,
         extension_sets: signing_sets("extension sets", order.extension_sets)?,
+        non_rp_sets: signing_sets("non-rp sets", order.non_rp_sets)?,
     })
 }
 
@@ -98,7 +100,7 @@ fn ask_grant(ask: pb::AskGrant) -> Result<AskGrant, WireError> {
         key: key(&ask.key)?,
         setup: SetupHash(array("setup hash", &ask.setup)?),
         fields: decode_fields(ask.fields)?,
-        extension: ask.extension,
+        extension: ask.extension.map(decode_carried).transpose()?,
         asked,
     })
 }
@@ -131,11 +133,12 @@ fn signing_set(set: pb::SigningSet) -> Result<SigningSet, WireError> {
 }
 
 fn answer(answer: pb::Answer) -> Result<Answer, WireError> {
-    at_most("answered sets", 2 * MAX_SETS, answer.sets.len())?;
+    at_most("answered sets", 3 * MAX_SETS, answer.sets.len())?;
     let body = match answer.body.ok_or(WireError::Missing("body of an answer"))? {
         pb::answer::Body::Shares(it) => AnswerBody::Shares {
             shares: set_shares("shares", &it.shares)?,
             extension_shares: set_shares("extension shares", &it.extension_shares)?,
+            non_rp_shares: set_shares("non-rp shares", &it.non_rp_shares)?,
         },
         pb::answer::Body::Grant(it) => AnswerBody::Grant(Grant {
             coordinator: MemberId::new(it.coordinator.into())?,
@@ -170,7 +173,7 @@ fn forward(forward: pb::Forward) -> Result<Forward, WireError> {
         id: RequestId(forward.id),
         chain: ChainId::new(forward.chain)?,
         fields: decode_fields(forward.fields)?,
-        extension: forward.extension,
+        extension: forward.extension.map(decode_extension).transpose()?,
         deadline_ms: forward.deadline_ms,
         deputy: forward.deputy,
     })
@@ -197,7 +200,10 @@ fn signed(signed: pb::Signed) -> Result<Signed, WireError> {
     Ok(Signed {
         signature: decode_signature(signed.signature.ok_or(WireError::Missing("signature"))?)?,
         timestamp: decode_timestamp(signed.timestamp)?,
-        extension_signature: signed.extension_signature.map(decode_signature).transpose()?,
+        extension_signature: decode_extension_signature(
+            signed.extension_signature,
+            signed.non_rp_signature,
+        )?,
     })
 }
 

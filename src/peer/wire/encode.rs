@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::extension::{encode_carried, encode_extension, encode_extension_signature};
 use super::fields::{
     encode as encode_fields, encode_incarnation, encode_signature, encode_timestamp,
 };
@@ -27,7 +28,7 @@ pub(super) fn body(message: Message) -> Result<Body, WireError> {
         Message::RawAnswer(it) => Body::RawAnswer(raw::encode_answer(it)?),
         Message::Commitments(it) => Body::Commitments(commitments(&it)?),
         Message::NeedCommitments(count) => Body::NeedCommitments(count),
-        Message::Forward(it) => Body::Forward(forward(it)),
+        Message::Forward(it) => Body::Forward(forward(it)?),
         Message::Forwarded(it) => Body::Forwarded(forwarded(it)?),
         Message::AskWatermark { chain, key } => Body::AskWatermark(pb::AskWatermark {
             chain: chain.as_str().to_owned(),
@@ -57,8 +58,9 @@ fn order(order: Order) -> Result<pb::Order, WireError> {
         setup: order.setup.0.to_vec(),
         fields: Some(encode_fields(order.fields)),
         sets: signing_sets("sets", &order.sets)?,
-        extension: order.extension,
+        extension: order.extension.map(encode_carried).transpose()?,
         extension_sets: signing_sets("extension sets", &order.extension_sets)?,
+        non_rp_sets: signing_sets("non-rp sets", &order.non_rp_sets)?,
     })
 }
 
@@ -75,7 +77,7 @@ fn ask_grant(ask: AskGrant) -> Result<pb::AskGrant, WireError> {
         setup: ask.setup.0.to_vec(),
         asked: asked.collect(),
         fields: Some(encode_fields(ask.fields)),
-        extension: ask.extension,
+        extension: ask.extension.map(encode_carried).transpose()?,
     })
 }
 
@@ -102,12 +104,15 @@ fn signing_set(set: &SigningSet) -> Result<pb::SigningSet, WireError> {
 }
 
 fn answer(answer: Answer) -> Result<pb::Answer, WireError> {
-    at_most("answered sets", 2 * MAX_SETS, answer.sets.len())?;
+    at_most("answered sets", 3 * MAX_SETS, answer.sets.len())?;
     let body = match answer.body {
-        AnswerBody::Shares { shares, extension_shares } => pb::answer::Body::Shares(pb::Shares {
-            shares: set_shares("shares", &shares)?,
-            extension_shares: set_shares("extension shares", &extension_shares)?,
-        }),
+        AnswerBody::Shares { shares, extension_shares, non_rp_shares } => {
+            pb::answer::Body::Shares(pb::Shares {
+                shares: set_shares("shares", &shares)?,
+                extension_shares: set_shares("extension shares", &extension_shares)?,
+                non_rp_shares: set_shares("non-rp shares", &non_rp_shares)?,
+            })
+        }
         AnswerBody::Grant(grant) => pb::answer::Body::Grant(pb::Grant {
             coordinator: u32::from(grant.coordinator.get()),
             content: grant.content.to_vec(),
@@ -149,15 +154,15 @@ fn commitments(commitments: &[RawCommitment]) -> Result<pb::Commitments, WireErr
     Ok(pb::Commitments { pairs })
 }
 
-fn forward(forward: Forward) -> pb::Forward {
-    pb::Forward {
+fn forward(forward: Forward) -> Result<pb::Forward, WireError> {
+    Ok(pb::Forward {
         id: forward.id.0,
         chain: forward.chain.as_str().to_owned(),
         fields: Some(encode_fields(forward.fields)),
-        extension: forward.extension,
+        extension: forward.extension.map(encode_extension).transpose()?,
         deadline_ms: forward.deadline_ms,
         deputy: forward.deputy,
-    }
+    })
 }
 
 fn forwarded(forwarded: Forwarded) -> Result<pb::Forwarded, WireError> {
@@ -176,14 +181,13 @@ fn forwarded(forwarded: Forwarded) -> Result<pb::Forwarded, WireError> {
 }
 
 fn signed(signed: &Signed) -> Result<pb::Signed, WireError> {
+    let (extension_signature, non_rp_signature) =
+        encode_extension_signature(signed.extension_signature.as_ref())?;
     Ok(pb::Signed {
         signature: Some(encode_signature(&signed.signature)?),
         timestamp: Some(encode_timestamp(signed.timestamp)),
-        extension_signature: signed
-            .extension_signature
-            .as_ref()
-            .map(encode_signature)
-            .transpose()?,
+        extension_signature,
+        non_rp_signature,
     })
 }
 

@@ -8,11 +8,14 @@ use prost::Message as _;
 use super::*;
 use crate::frost::{RawCommitment, RawShare};
 use crate::peer::message::{
-    Answer, AnswerBody, AskGrant, Failure, Forward, Forwarded, Grant, Order, Outcome, Report,
-    RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
+    Answer, AnswerBody, AskGrant, Carried, Failure, Forward, Forwarded, Grant, Order, Outcome,
+    Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 use crate::peer::raw::{RawAnswer, RawAnswerBody, RawOrder};
-use crate::privval::{BlockId, Fields, MAX_RAW_BYTES, Proposal, RawMessage, Vote, VoteKind};
+use crate::privval::{
+    BlockId, Extension, ExtensionSignature, Fields, MAX_EXTENSION_BYTES, MAX_RAW_BYTES, Proposal,
+    RawMessage, Vote, VoteKind,
+};
 use crate::types::{
     Algorithm, ChainId, Height, Hrs, Incarnation, KeyId, MemberId, Round, SetupHash, Signature,
     Step, Timestamp,
@@ -71,6 +74,15 @@ fn set(number: u32, members: u64) -> SigningSet {
     SigningSet { id: number, signers: signers.collect() }
 }
 
+fn whole(length: usize) -> Option<Carried> {
+    Some(Carried::Whole(Extension::new(vec![1; length])))
+}
+
+/// Both kinds.
+fn pair(length: usize) -> Extension {
+    Extension::new(vec![1; length]).with_non_rp(vec![2; length])
+}
+
 fn order() -> Order {
     Order {
         session: SessionId([9; 16]),
@@ -79,9 +91,14 @@ fn order() -> Order {
         setup: SetupHash([8; 32]),
         fields: all_fields().remove(0),
         sets: vec![set(0, 2), set(u32::MAX, 15)],
-        extension: Some(Vec::new()),
+        extension: whole(0),
         extension_sets: vec![set(0, 1)],
+        non_rp_sets: vec![set(7, 2)],
     }
+}
+
+fn without_extension_sets() -> Order {
+    Order { extension_sets: vec![], non_rp_sets: vec![], ..order() }
 }
 
 fn ask_grant(members: u64) -> AskGrant {
@@ -122,8 +139,18 @@ fn raw_messages() -> Vec<Message> {
 
 fn signed(extension: bool) -> Signed {
     let signature = Signature::new(Algorithm::Ed25519, vec![5; 64]);
-    let extension_signature = extension.then(|| signature.clone());
+    let replay_protected = signature.clone();
+    let extension_signature =
+        extension.then_some(ExtensionSignature { replay_protected, non_rp: None });
     Signed { signature, timestamp: Timestamp::GO_ZERO, extension_signature }
+}
+
+/// With a signature of each kind of extension.
+fn signed_both() -> Signed {
+    let mut signed = signed(true);
+    let non_rp = Some(Signature::new(Algorithm::Ed25519, vec![6; 64]));
+    signed.extension_signature.as_mut().unwrap().non_rp = non_rp;
+    signed
 }
 
 fn denials() -> Vec<Denial> {
@@ -146,7 +173,7 @@ fn denials() -> Vec<Denial> {
     ]
 }
 
-const FAILURES: [Failure; 8] = [
+const FAILURES: [Failure; 10] = [
     Failure::UnknownNonce,
     Failure::OtherIncarnation,
     Failure::SupersededSigner,
@@ -155,12 +182,15 @@ const FAILURES: [Failure; 8] = [
     Failure::Malformed,
     Failure::State,
     Failure::Busy,
+    Failure::UnknownExtension,
+    Failure::RefusedExtension,
 ];
 
 fn every_outcome() -> Vec<Message> {
     let mut outcomes = vec![
         Outcome::Signed(signed(false)),
         Outcome::Repeated(signed(true)),
+        Outcome::Signed(signed_both()),
         Outcome::Failed("no quorum".into()),
         Outcome::KeyUnavailable("throttled".into()),
         Outcome::NotLeader(None),
@@ -175,10 +205,18 @@ fn every_message() -> Vec<Message> {
     let share = |set| SetShare { set, share: RawShare([7; 32]) };
     let session = SessionId([1; 16]);
     let mut all = vec![
-        Message::Order(Order { sets: vec![], extension: None, extension_sets: vec![], ..order() }),
-        Message::Order(Order { extension: Some(vec![1; 1 << 20]), ..order() }),
+        Message::Order(Order { sets: vec![], extension: None, ..without_extension_sets() }),
+        Message::Order(Order { extension: whole(1 << 20), ..order() }),
+        Message::Order(Order { extension: Some(Carried::Whole(pair(1 << 20))), ..order() }),
+        Message::Order(Order { extension: Some(Carried::Whole(pair(0))), ..order() }),
+        Message::Order(Order { extension: Some(Carried::Named([4; 32])), ..order() }),
+        Message::AskGrant(AskGrant { extension: Some(Carried::Named([4; 32])), ..ask_grant(2) }),
+        Message::AskGrant(AskGrant {
+            extension: Some(Carried::Whole(pair(1 << 20))),
+            ..ask_grant(15)
+        }),
         Message::AskGrant(AskGrant { extension: None, ..ask_grant(1) }),
-        Message::AskGrant(AskGrant { extension: Some(vec![1; 1 << 20]), ..ask_grant(15) }),
+        Message::AskGrant(AskGrant { extension: whole(1 << 20), ..ask_grant(15) }),
         Message::Commitments(vec![]),
         Message::Commitments((0..=255).map(|byte| RawCommitment([byte; 64])).collect()),
         Message::NeedCommitments(0),
@@ -197,8 +235,16 @@ fn every_message() -> Vec<Message> {
         Message::Pong(1),
     ];
     let mut bodies = vec![
-        AnswerBody::Shares { shares: vec![], extension_shares: vec![share(0)] },
-        AnswerBody::Shares { shares: vec![share(0), share(9)], extension_shares: vec![] },
+        AnswerBody::Shares {
+            shares: vec![],
+            extension_shares: vec![share(0)],
+            non_rp_shares: vec![share(1)],
+        },
+        AnswerBody::Shares {
+            shares: vec![share(0), share(9)],
+            extension_shares: vec![],
+            non_rp_shares: vec![],
+        },
     ];
     let incarnation = Incarnation { number: 7, id: [3; 16] };
     bodies.push(AnswerBody::Grant(Grant { coordinator: id(15), content: [6; 32], incarnation }));
@@ -225,7 +271,7 @@ fn every_message() -> Vec<Message> {
             id: RequestId(0),
             chain: chain(),
             fields,
-            extension: Some(vec![4; 3]),
+            extension: Some(pair(3)),
             deadline_ms: 900,
             deputy: true,
         }));
@@ -352,8 +398,40 @@ fn refuses_signing_sets_that_no_cluster_has() {
     assert_eq!(bad_order(|order| order.sets = numbered(17)), too_many);
     let too_many = WireError::TooMany { field: "extension sets", limit: 16, found: 17 };
     assert_eq!(bad_order(|order| order.extension_sets = numbered(17)), too_many);
+    let too_many = WireError::TooMany { field: "non-rp sets", limit: 16, found: 17 };
+    assert_eq!(bad_order(|order| order.non_rp_sets = numbered(17)), too_many);
     let twin = bad_order(|order| order.sets[1].id = order.sets[0].id);
     assert_eq!(twin, WireError::Duplicate { field: "sets", id: 0 });
+}
+
+#[test]
+fn refuses_extensions_that_no_validator_sends() {
+    use pb::carried::Form;
+    let bad = |form| bad_order(|order| order.extension = Some(pb::Carried { form }));
+    assert_eq!(bad(None), WireError::Missing("form of an extension"));
+    assert_eq!(bad(Some(Form::Named(vec![0; 31]))), length("name of an extension", 32, 31));
+    let (limit, found) = (MAX_EXTENSION_BYTES, MAX_EXTENSION_BYTES + 1);
+    let long = pb::Extension { bytes: vec![0; found].into(), non_rp: None };
+    let too_many = WireError::TooMany { field: "extension", limit, found };
+    assert_eq!(bad(Some(Form::Whole(long))), too_many);
+    let long = pb::Extension { bytes: vec![].into(), non_rp: Some(vec![0; found].into()) };
+    let too_many = WireError::TooMany { field: "non-rp extension", limit, found };
+    assert_eq!(bad(Some(Form::Whole(long))), too_many);
+}
+
+#[test]
+fn refuses_the_signature_of_an_extension_without_replay_protection_alone() {
+    let signature = Some(pb::Signature { algorithm: 1, bytes: vec![0; 64] });
+    let timestamp = Some(pb::Timestamp::default());
+    let signed = pb::Signed {
+        signature: signature.clone(),
+        timestamp,
+        extension_signature: None,
+        non_rp_signature: signature,
+    };
+    let outcome = Some(pb::forwarded::Outcome::Signed(signed));
+    let alone = bad(Body::Forwarded(pb::Forwarded { id: 1, outcome }));
+    assert_eq!(alone, WireError::Missing("extension signature"));
 }
 
 fn bad(body: Body) -> WireError {
@@ -375,11 +453,11 @@ fn refuses_unknown_answers_and_outcomes() {
     let denied = answer(Some(pb::answer::Body::Denied(pb::Denial { reason })));
     assert_eq!(bad(denied), WireError::Hrs(HrsError::UnknownStep(4)));
     let share = pb::SetShare { set: 1, share: vec![0; 32] };
-    let twins = pb::Shares { shares: vec![share.clone(), share], extension_shares: vec![] };
+    let twins = pb::Shares { shares: vec![share.clone(), share], ..pb::Shares::default() };
     let twins = answer(Some(pb::answer::Body::Shares(twins)));
     assert_eq!(bad(twins), WireError::Duplicate { field: "shares", id: 1 });
-    let many = pb::Answer { session: vec![0; 16], sets: vec![0; 33], body: None };
-    let too_many = WireError::TooMany { field: "answered sets", limit: 32, found: 33 };
+    let many = pb::Answer { session: vec![0; 16], sets: vec![0; 49], body: None };
+    let too_many = WireError::TooMany { field: "answered sets", limit: 48, found: 49 };
     assert_eq!(bad(Body::Answer(many)), too_many);
 
     let forwarded = |outcome| Body::Forwarded(pb::Forwarded { id: 1, outcome });
@@ -390,7 +468,7 @@ fn refuses_unknown_answers_and_outcomes() {
     assert!(matches!(bad(failed), WireError::TooMany { field: "reason", .. }));
     let signature = |algorithm, length| {
         let signature = Some(pb::Signature { algorithm, bytes: vec![0; length] });
-        let signed = pb::Signed { signature, timestamp: None, extension_signature: None };
+        let signed = pb::Signed { signature, ..pb::Signed::default() };
         bad(forwarded(Some(pb::forwarded::Outcome::Signed(signed))))
     };
     assert!(matches!(signature(0, 64), WireError::UnknownValue { value: 0, .. }));
@@ -410,8 +488,8 @@ fn does_not_send_what_another_member_would_refuse() {
     assert_eq!(encode(empty).unwrap_err(), WireError::Empty("signers"));
     let twins = Message::Order(Order { sets: vec![set(1, 2), set(1, 3)], ..order() });
     assert_eq!(encode(twins).unwrap_err(), WireError::Duplicate { field: "sets", id: 1 });
-    let long = Order { extension: Some(vec![0; MAX_MESSAGE_BYTES]), ..order() };
-    assert!(matches!(encode(Message::Order(long)), Err(WireError::TooLong { .. })));
+    let long = Order { extension: whole(MAX_EXTENSION_BYTES + 1), ..order() };
+    assert!(matches!(encode(Message::Order(long)), Err(WireError::TooMany { .. })));
     let outcome = Outcome::Failed(format!("two\nlines {}", "ä".repeat(2000)));
     let arrived = over_the_wire(Message::Forwarded(Forwarded { id: RequestId(1), outcome }));
     let Ok(Message::Forwarded(Forwarded { outcome: Outcome::Failed(reason), .. })) = arrived else {

@@ -97,6 +97,8 @@ pub(super) fn encode_failure(failure: Failure) -> i32 {
         Failure::Malformed => pb::Failure::Malformed,
         Failure::State => pb::Failure::State,
         Failure::Busy => pb::Failure::Busy,
+        Failure::UnknownExtension => pb::Failure::UnknownExtension,
+        Failure::RefusedExtension => pb::Failure::RefusedExtension,
     }
     .into()
 }
@@ -113,5 +115,7 @@ pub(super) fn decode_failure(value: i32) -> Result<Failure, WireError> {
         pb::Failure::Malformed => Failure::Malformed,
         pb::Failure::State => Failure::State,
         pb::Failure::Busy => Failure::Busy,
+        pb::Failure::UnknownExtension => Failure::UnknownExtension,
+        pb::Failure::RefusedExtension => Failure::RefusedExtension,
     })
 }

@@ -31,8 +31,20 @@ fn refuses_each_form_that_the_chain_has_not_turned_on() {
     let other = RawAllowed::new(&chain(), &CELESTIA, &message);
     assert_eq!(other, Err(RawRefused::Off { configured: RawBytes::Celestia }));
     assert_eq!(plain(b"hello, world").unwrap().as_bytes(), b"hello, world");
-    let refused = RawAllowed::non_rp_extension(&V1, b"hello, world");
+    let refused = RawAllowed::non_rp_extension(&V1, &Bytes::from_static(b"hello, world"));
     assert_eq!(refused, Err(RawRefused::NonRpExtensions));
+}
+
+#[test]
+fn an_empty_extension_without_replay_protection_is_allowed_and_nothing_that_consensus_signs() {
+    let allowed = RawAllowed::non_rp_extension(&V2, &Bytes::new()).unwrap();
+    assert_eq!(allowed.as_bytes(), b"");
+    // The shortest that consensus could sign is one byte: the length of nothing.
+    let refused = RawAllowed::non_rp_extension(&V2, &Bytes::from_static(&[0]));
+    assert_eq!(refused, Err(RawRefused::Consensus("vote")));
+    let elsewhere = Bytes::from_static(b"COMET::RAW_BYTES::SIGN anything");
+    let refused = RawAllowed::non_rp_extension(&V2, &elsewhere);
+    assert_eq!(refused, Err(RawRefused::CelestiaPrefix));
 }
 
 #[test]
@@ -211,7 +223,7 @@ proptest! {
     #[test]
     fn never_lets_a_vote_a_proposal_or_an_extension_of_any_chain_pass(bytes in any_canonical()) {
         prop_assert!(plain(&bytes).is_err());
-        prop_assert!(RawAllowed::non_rp_extension(&V2, &bytes).is_err());
+        prop_assert!(RawAllowed::non_rp_extension(&V2, &bytes.clone().into()).is_err());
         let message = RawMessage::Celestia { raw_bytes: bytes, unique_id: "x".into() };
         prop_assert!(RawAllowed::new(&chain(), &CELESTIA, &message).is_err());
     }

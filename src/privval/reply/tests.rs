@@ -3,7 +3,7 @@ use prost::Message as _;
 use super::super::fixtures::{
     ADDRESS, BLOCK, GO_ZERO_TIME, TIME, bytes, message, proposal_request, time, vote_request,
 };
-use super::super::{Request, parse, proto};
+use super::super::{Dialect, Request, Version, parse, parse_for, proto};
 use super::*;
 
 const PUBLIC_KEY: &str = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8";
@@ -14,6 +14,10 @@ fn public_key() -> PublicKey {
 
 fn signature(byte: u8) -> Signature {
     Signature::new(Algorithm::Ed25519, vec![byte; 64])
+}
+
+fn extension_signature(byte: u8) -> Option<ExtensionSignature> {
+    Some(ExtensionSignature { replay_protected: signature(byte), non_rp: None })
 }
 
 fn echo(body: &[u8]) -> Echo {
@@ -66,7 +70,8 @@ fn every_release_finds_the_public_key_in_one_reply() {
 
 #[test]
 fn a_signed_vote_repeats_the_request_without_its_extension() {
-    let reply = vote_echo(|_| ()).signed(signature(0xcc), time(), Some(signature(0xdd))).unwrap();
+    let reply =
+        vote_echo(|_| ()).signed(signature(0xcc), time(), extension_signature(0xdd)).unwrap();
     let (signature, extension_signature) = ("cc".repeat(64), "dd".repeat(64));
     let expected = [
         "fd0122fa010af701080210b96018022248",
@@ -114,7 +119,7 @@ fn a_signed_proposal_repeats_the_request() {
 #[test]
 fn a_repeated_vote_carries_the_timestamp_that_was_signed_first() {
     let first = Timestamp::new(1_704_164_600, 1).unwrap();
-    let reply = vote_echo(|_| ()).signed(signature(1), first, Some(signature(2))).unwrap();
+    let reply = vote_echo(|_| ()).signed(signature(1), first, extension_signature(2)).unwrap();
     let read = proto::Message::decode_length_delimited(reply.encode().as_slice()).unwrap();
     let Some(proto::message::Sum::SignedVoteResponse(response)) = read.sum else {
         panic!("a signed vote")
@@ -132,7 +137,7 @@ fn a_reply_fits_every_node_however_long_the_extension_is() {
         vote.round = i32::MAX;
         vote.validator_index = -1;
     });
-    let reply = echo.signed(signature(1), time(), Some(signature(2))).unwrap();
+    let reply = echo.signed(signature(1), time(), extension_signature(2)).unwrap();
     assert!(reply.encode().len() < 400);
 }
 
@@ -145,7 +150,7 @@ fn an_extension_signature_is_sent_exactly_if_it_was_asked_for() {
         vote.r#type = 1;
         vote.extension.clear();
     });
-    let unasked = not_asked.signed(signature(1), time(), Some(signature(2)));
+    let unasked = not_asked.signed(signature(1), time(), extension_signature(2));
     assert_eq!(unasked, Err(ReplyError::ExtensionSignatureUnasked));
 }
 
@@ -190,4 +195,34 @@ fn a_long_description_is_cut_between_characters() {
 fn ping_and_the_empty_message_are_as_short_as_they_can_be() {
     assert_eq!(Reply::Ping.encode(), bytes(&["024200"]));
     assert_eq!(Reply::Empty.encode(), [0]);
+}
+
+#[test]
+fn both_signatures_of_an_extension_of_v2_are_sent_or_none() {
+    let v2 = Dialect { version: Version::V2, non_rp_extensions: true, ..Dialect::default() };
+    for raw in [b"".as_slice(), b"raw"] {
+        let mut request = vote_request();
+        request.vote.as_mut().unwrap().non_rp_extension = raw.to_vec();
+        let body = message(proto::message::Sum::SignVoteRequest(request));
+        let Ok(Request::Sign { echo, .. }) = parse_for(&body, &v2) else { panic!("a request") };
+        let alone = echo.clone().signed(signature(1), time(), extension_signature(2));
+        assert_eq!(alone, Err(ReplyError::NonRpSignatureMissing));
+        let (replay_protected, non_rp) = (signature(2), Some(signature(3)));
+        let both = Some(ExtensionSignature { replay_protected, non_rp });
+        let reply = echo.clone().signed(signature(1), time(), both.clone()).unwrap();
+        let read = proto::Message::decode_length_delimited(reply.encode().as_slice()).unwrap();
+        let Some(proto::message::Sum::SignedVoteResponse(response)) = read.sum else {
+            panic!("a signed vote")
+        };
+        let vote = response.vote.unwrap();
+        assert_eq!(vote.extension_signature, vec![2; 64]);
+        assert_eq!(vote.non_rp_extension_signature, vec![3; 64]);
+        assert_eq!((vote.extension, vote.non_rp_extension), (vec![], vec![]));
+        assert_eq!(
+            echo.signed(signature(1), time(), None),
+            Err(ReplyError::ExtensionSignatureMissing)
+        );
+        let unasked = vote_echo(|_| ()).signed(signature(1), time(), both);
+        assert_eq!(unasked, Err(ReplyError::NonRpSignatureUnasked));
+    }
 }

@@ -5,6 +5,7 @@ use super::super::fixtures::{
     proposal_request, vote_request,
 };
 use super::*;
+use crate::privval::{RawBytes, Version, sign_bytes};
 
 /// The vector's request after a change.
 fn changed_vote(change: impl FnOnce(&mut proto::SignVoteRequest, &mut proto::Vote)) -> Vec<u8> {
@@ -51,7 +52,7 @@ fn reads_the_vote_request_of_cometbft() {
     let Ok(Request::Sign { chain, request, echo }) = parse(&frame) else { panic!("a request") };
     assert_eq!(chain, CHAIN);
     assert_eq!(request.fields, precommit());
-    assert_eq!(request.extension.as_deref(), Some(b"ext".as_slice()));
+    assert_eq!(request.extension, Some(Extension::new("ext")));
     assert_eq!(echo.kind(), ReplyKind::Vote);
 }
 
@@ -104,8 +105,8 @@ fn asks_for_an_extension_signature_exactly_where_every_release_wants_one() {
         }
     };
     let (prevote, precommit) = (1, 2);
-    assert_eq!(extension(precommit, false, b"ext", false), Ok(Some(b"ext".to_vec())));
-    assert_eq!(extension(precommit, false, b"", false), Ok(Some(Vec::new())));
+    assert_eq!(extension(precommit, false, b"ext", false), Ok(Some(Extension::new("ext"))));
+    assert_eq!(extension(precommit, false, b"", false), Ok(Some(Extension::new(""))));
     assert_eq!(extension(precommit, false, b"ext", true), Ok(None));
     assert_eq!(extension(precommit, false, b"", true), Ok(None));
     assert_eq!(extension(precommit, true, b"", false), Ok(None));
@@ -274,4 +275,69 @@ fn refuses_raw_bytes_for_no_chain_and_under_a_name_that_is_no_text() {
     );
     assert_eq!(reason("4a080a02ff611202ffff"), "the chain id is not UTF-8");
     assert!(parse(&bytes(&["4a041202ffff"])).unwrap_err().reply().is_some());
+}
+
+const V2: Dialect =
+    Dialect { version: Version::V2, non_rp_extensions: true, raw_bytes: RawBytes::Off };
+
+/// The extension of a vote request of v2, or why it is refused.
+fn v2_extension(
+    kind: i32,
+    nil: bool,
+    raw: &[u8],
+    skip: bool,
+) -> Result<Option<Extension>, InvalidRequest> {
+    let body = changed_vote(|request, vote| {
+        request.skip_extension_signing = skip;
+        vote.r#type = kind;
+        vote.extension.clear();
+        vote.non_rp_extension = raw.to_vec();
+        if nil {
+            vote.block_id = None;
+        }
+    });
+    match parse_for(&body, &V2) {
+        Ok(Request::Sign { request, .. }) => Ok(request.extension),
+        Err(RequestError::Invalid { kind: ReplyKind::Vote, reason }) => Err(reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn where_a_chain_wants_it_every_extension_has_bytes_without_replay_protection() {
+    let (prevote, precommit) = (1, 2);
+    for raw in [b"".as_slice(), b"raw bytes"] {
+        let both = Extension::new("").with_non_rp(raw.to_vec());
+        assert_eq!(v2_extension(precommit, false, raw, false), Ok(Some(both)));
+        assert_eq!(v2_extension(precommit, false, raw, true), Ok(None));
+    }
+    for (kind, nil) in [(precommit, true), (prevote, false)] {
+        assert_eq!(v2_extension(kind, nil, b"", false), Ok(None));
+        let refused = Err(InvalidRequest::UnexpectedExtension);
+        assert_eq!(v2_extension(kind, nil, b"raw", false), refused);
+    }
+}
+
+#[test]
+fn an_extension_without_replay_protection_that_could_be_a_vote_of_any_chain_is_refused() {
+    let elsewhere = ChainId::new("another-chain").unwrap();
+    for fields in [precommit(), proposal_fields(3, 1)] {
+        let refused = v2_extension(2, false, &sign_bytes(&elsewhere, &fields), false);
+        assert!(matches!(refused, Err(InvalidRequest::RawRefused(RawRefused::Consensus(_)))));
+    }
+    let hrs = precommit().hrs();
+    let extension = Extension::new("x").sign_bytes(&elsewhere, hrs);
+    let refused = v2_extension(2, false, &extension, false);
+    assert!(matches!(refused, Err(InvalidRequest::RawRefused(_))), "{refused:?}");
+}
+
+#[test]
+fn refuses_extensions_that_are_longer_than_cometbft_gossips() {
+    let found = MAX_EXTENSION_BYTES + 1;
+    let long = changed_vote(|_, vote| vote.extension = vec![1; found]);
+    assert_eq!(refusal(&long), (ReplyKind::Vote, InvalidRequest::ExtensionTooLong { found }));
+    let refused = v2_extension(2, false, &vec![1; found], false);
+    assert_eq!(refused, Err(InvalidRequest::ExtensionTooLong { found }));
+    let longest = v2_extension(2, false, &vec![1; found - 1], false);
+    assert_eq!(longest.unwrap().unwrap().total_bytes(), MAX_EXTENSION_BYTES);
 }

@@ -46,7 +46,8 @@ impl Coordinator {
         let Some(vote) = attempt.vote.take() else { return };
         attempt.account.settled = Some(present.now);
         for (index, ask) in attempt.asks.iter().enumerate() {
-            let extension_signature = attempt.extension_signature.clone();
+            // All signatures of an extension, or none.
+            let extension_signature = attempt.extension_signature();
             let extension_signature = extension_signature.filter(|_| ask.extension.is_some());
             let Some((signature, timestamp)) = vote.answers(&ask.fields) else { continue };
             let signed = Signed { signature, timestamp, extension_signature };

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error};
 
 use super::{Content, Coordinator, Deed, Present, find};
-use crate::backend::{GrantSet, Granting, KeyFault, Signatures};
+use crate::backend::{GrantSet, Granting, KeyFault};
 use crate::peer::{AskGrant, Grant, Outcome, SessionId};
-use crate::privval::extension_sign_bytes;
-use crate::signing::attempt::OpenGrants;
-use crate::signing::verified::{Verified, check_bytes};
+use crate::signing::attempt::{OpenGrants, says_speed};
+use crate::signing::verified::Made;
 use crate::types::{ChainId, MemberId};
 use crate::watermark::Watermarked;
 
@@ -52,11 +51,14 @@ impl Coordinator {
             asked: asked.clone(),
             needed,
             chain: chain.clone(),
+            dialect: key.dialect,
             key: key.id,
             fields: fields.clone(),
-            extension: extension.clone(),
+            extension,
             wants_vote: attempt.wants_vote(),
         });
+        // Refused when the request came, by the same settings.
+        let Ok(set) = set else { return };
         let (key, setup) = (key.id, key.setup);
         attempt.session = session;
         attempt.account.sets = attempt.account.sets.saturating_add(1);
@@ -66,11 +68,15 @@ impl Coordinator {
             Some(OpenGrants { asked: members, refused: BTreeSet::new(), set: Some(set) });
         // The others first: the own write is done while the messages travel.
         let others = asked.keys().copied().filter(|&member| member != me);
-        for to in others.chain([me]) {
-            self.note_sent(session, to, now);
-            let (chain, fields, extension) = (chain.clone(), fields.clone(), extension.clone());
-            let asked = asked.clone();
-            let ask = AskGrant { session, chain, key, setup, fields, extension, asked };
+        let asks = others.chain([me]).map(|to| {
+            let (chain, fields, asked) = (chain.clone(), fields.clone(), asked.clone());
+            let extension = attempt.carry(to, me);
+            (to, AskGrant { session, chain, key, setup, fields, extension, asked })
+        });
+        for (to, ask) in asks.collect::<Vec<_>>() {
+            if ask.extension.as_ref().is_none_or(says_speed) {
+                self.note_sent(session, to, now);
+            }
             self.deeds.push(Deed::AskGrant { to, ask });
         }
     }
@@ -163,39 +169,27 @@ impl Coordinator {
         }
     }
 
-    /// The key has signed. I5: nothing of it is used before it verifies over the bytes built here. Every
-    /// attempt that wanted exactly this takes it; if none waits any more it is kept for a repeat.
-    ///
-    /// # Errors
-    /// [`KeyFault::BadSignature`] if a signature does not verify; none is used then.
+    /// The key has signed, and what it made was verified (I5). Every attempt that wanted exactly this
+    /// takes it; if none waits any more it is kept for a repeat.
     pub(in crate::signing) fn key_signed(
         &mut self,
         chain: &ChainId,
         content: &Content,
-        signatures: Signatures,
+        made: Made,
         present: Present<'_>,
-    ) -> Result<(), KeyFault> {
-        let Some(lane) = self.lanes.get_mut(chain) else { return Ok(()) };
+    ) {
+        let Some(lane) = self.lanes.get_mut(chain) else { return };
         let (key, hrs) = (lane.key.clone(), content.fields.hrs());
-        let verified = signatures
-            .vote
-            .and_then(|signature| Verified::check(&key, &content.fields, &signature));
-        let extension = signatures.extension.filter(|signature| {
-            let extension = content.extension.as_deref().unwrap_or_default();
-            let message = extension_sign_bytes(chain, hrs.height, hrs.round, extension);
-            check_bytes(&key, &message, signature).is_some()
-        });
-        let whole = verified.is_some() == content.wants_vote
-            && extension.is_some() == content.extension.is_some();
-        if !whole {
-            return Err(KeyFault::BadSignature);
-        }
+        let (verified, extension) = made.into_parts();
         let mut waited = Vec::new();
         for attempt in lane.attempts.iter_mut().filter(|attempt| attempt.waits_for(content)) {
             if attempt.wants_vote() {
                 attempt.vote.clone_from(&verified);
             }
-            attempt.extension_signature.clone_from(&extension);
+            if let Some(extension) = &extension {
+                attempt.extension_signature = Some(extension.replay_protected.clone());
+                attempt.non_rp_signature.clone_from(&extension.non_rp);
+            }
             waited.push(attempt.session);
         }
         let known = lane.settled.as_ref().map(|settled| settled.fields().hrs());
@@ -208,7 +202,6 @@ impl Coordinator {
         for session in waited {
             self.settle_if_complete(chain, session, present);
         }
-        Ok(())
     }
 
     /// The key was not used: ends every attempt that waits for it. Unless the request itself is at fault

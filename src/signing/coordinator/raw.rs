@@ -13,7 +13,6 @@ use crate::peer::{Failure, RawAnswer, RawAnswerBody, RawOrder, SessionId, Signer
 use crate::signing::pool::POOL_TARGET;
 use crate::signing::raw::{Offered, RawAccount, RawAsk, RawAttempt, RawReply, RawSet, RawVerdict};
 use crate::signing::roster::{Roster, Wanted};
-use crate::signing::verified::check_bytes;
 use crate::types::{Algorithm, MemberId, Signature};
 
 /// Requests of one chain that are signed at a time; the next are answered "ask again".
@@ -285,7 +284,10 @@ impl Coordinator {
     ) -> Result<(), KeyFault> {
         let me = self.roster.me();
         let Some(attempt) = self.raw_attempt(session) else { return Ok(()) };
-        check_bytes(&attempt.key, &attempt.bytes, &signature).ok_or(KeyFault::BadSignature)?;
+        // I5: as any other signature.
+        if !attempt.key.verifier.accepts(&attempt.bytes, &signature) {
+            return Err(KeyFault::BadSignature);
+        }
         attempt.account.settled = Some(now);
         attempt.account.signers = vec![me];
         self.finish_raw(session, RawVerdict::Signed(signature));

@@ -8,8 +8,9 @@ use tracing::warn;
 use super::{Coordinator, Deed, Present, find};
 use crate::frost::{NonceCommitment, RawCommitment};
 use crate::peer::{Order, SessionId, Signer, SigningSet};
-use crate::signing::attempt::{Attempt, OpenSet, Round};
+use crate::signing::attempt::{Attempt, OpenSet, Part, Round, allowance, says_speed};
 use crate::signing::roster::{Roster, Wanted};
+use crate::signing::task::Packages;
 use crate::types::{ChainId, MemberId};
 
 /// Sessions whose send times are kept, to learn from late answers.
@@ -48,7 +49,7 @@ impl Coordinator {
                 opened.push(second);
             }
             let patience = self.roster.patience(&members) * 2_u32.pow(attempt.hedges.min(5));
-            attempt.hedge_at = Some(now + patience);
+            attempt.hedge_at = Some(now + patience + allowance(attempt.extension.as_ref()));
         } else if attempt.has_live_set() {
             // Whoever answers until then can make a new set with the others: never only wait.
             let patience = self.roster.patience(&attempt.late());
@@ -57,14 +58,15 @@ impl Coordinator {
         } else {
             attempt.hedge_at = None;
         }
-        let nonces = usize::from(attempt.wants_vote()) + usize::from(attempt.wants_extension());
-        for to in self.roster.short_of(nonces) {
+        for to in self.roster.short_of(attempt.wanted().len()) {
             self.deeds.push(Deed::Need { to });
         }
         if !opened.is_empty() {
             attempt.account.ordered.get_or_insert(now);
             let orders = orders(attempt, &opened, &self.roster);
+            let packages = to_prepare(attempt, &opened, self.roster.me());
             self.send(session, orders, now);
+            self.deeds.extend(packages.map(Deed::Prepare));
         }
     }
 
@@ -78,7 +80,9 @@ impl Coordinator {
         let me = self.roster.me();
         let (own, others): (Vec<_>, Vec<_>) = orders.into_iter().partition(|(to, _)| *to == me);
         for (to, order) in others.into_iter().chain(own) {
-            self.note_sent(session, to, now);
+            if order.extension.as_ref().is_none_or(says_speed) {
+                self.note_sent(session, to, now);
+            }
             self.deeds.push(Deed::Order { to, order });
         }
     }
@@ -111,8 +115,8 @@ impl Coordinator {
             return self.lost_grant(chain, session, member, present.now);
         }
         for open in &mut attempt.sets {
-            let rounds = open.vote.iter().chain(&open.extension);
-            let named = sets.is_empty() || rounds.into_iter().any(|round| sets.contains(&round.id));
+            let mut rounds = open.rounds.iter();
+            let named = sets.is_empty() || rounds.any(|round| sets.contains(&round.id));
             if named && open.members.contains(&member) {
                 open.answered.insert(member);
                 open.dead = true;
@@ -197,11 +201,11 @@ fn open(roster: &mut Roster, attempt: &mut Attempt, now: Instant) -> Option<usiz
     if attempt.account.sets >= MOST_SETS {
         return None;
     }
-    let (vote, extension) = (attempt.wants_vote(), attempt.wants_extension());
+    let parts = attempt.wanted();
     let late = attempt.late();
     let wanted = Wanted {
         signers: usize::from(attempt.key.threshold.t()),
-        nonces: usize::from(vote) + usize::from(extension),
+        nonces: parts.len(),
         excluded: &attempt.excluded,
         late: &late,
     };
@@ -218,48 +222,66 @@ fn open(roster: &mut Roster, attempt: &mut Attempt, now: Instant) -> Option<usiz
             break members;
         }
     };
-    let mut round = |wanted: bool| -> Option<Option<Round>> {
-        if !wanted {
-            return Some(None);
-        }
+    let mut rounds = Vec::with_capacity(parts.len());
+    for part in parts {
         let mut commitments = BTreeMap::new();
         for &member in &members {
             commitments.insert(member, roster.take(member)?);
         }
-        let id = attempt.next_set;
+        rounds.push(Round::new(attempt.next_set, part, commitments));
         attempt.next_set = attempt.next_set.wrapping_add(1);
-        Some(Some(Round::new(id, commitments)))
-    };
-    let (vote, extension) = (round(vote)?, round(extension)?);
+    }
     attempt.account.sets = attempt.account.sets.saturating_add(1);
     let answered = BTreeSet::new();
-    attempt.sets.push(OpenSet { members, answered, vote, extension, dead: false });
+    attempt.sets.push(OpenSet { members, answered, rounds, dead: false });
     attempt.sets.len().checked_sub(1)
 }
 
 /// One order for each member of the opened sets, with all the sets that it is in.
-fn orders(attempt: &Attempt, opened: &[usize], roster: &Roster) -> BTreeMap<MemberId, Order> {
-    let sets: Vec<&OpenSet> = opened.iter().filter_map(|&index| attempt.sets.get(index)).collect();
-    let members: BTreeSet<MemberId> =
-        sets.iter().flat_map(|set| set.members.iter().copied()).collect();
-    let signing_sets = |member: MemberId, pick: fn(&OpenSet) -> Option<&Round>| {
-        let sets = sets.iter().filter(|set| set.members.contains(&member));
-        sets.filter_map(|set| pick(set)).map(|round| signing_set(round, roster)).collect()
-    };
+fn orders(attempt: &mut Attempt, opened: &[usize], roster: &Roster) -> BTreeMap<MemberId, Order> {
+    let sets = opened.iter().filter_map(|&index| attempt.sets.get(index));
+    let members: BTreeSet<MemberId> = sets.flat_map(|set| set.members.iter().copied()).collect();
     let order = |member| {
+        let extension = attempt.carry(member, roster.me());
+        let signing_sets = |part: Part| {
+            let sets = opened.iter().filter_map(|&index| attempt.sets.get(index));
+            let sets = sets.filter(|set| set.members.contains(&member));
+            let rounds = sets.flat_map(|set| &set.rounds).filter(|round| round.part == part);
+            rounds.map(|round| signing_set(round, roster)).collect()
+        };
         let order = Order {
             session: attempt.session,
             chain: attempt.key.chain.clone(),
             key: attempt.key.id,
             setup: attempt.key.setup,
             fields: attempt.fields.clone(),
-            sets: signing_sets(member, |set| set.vote.as_ref()),
-            extension: attempt.extension.clone().filter(|_| attempt.wants_extension()),
-            extension_sets: signing_sets(member, |set| set.extension.as_ref()),
+            sets: signing_sets(Part::Vote),
+            extension,
+            extension_sets: signing_sets(Part::Extension),
+            non_rp_sets: signing_sets(Part::NonRp),
         };
         (member, order)
     };
     members.into_iter().map(order).collect()
+}
+
+/// What the opened sets without this member need to be aggregated, where it takes long to compute: a
+/// member of a set gets it with its own share.
+fn to_prepare(attempt: &mut Attempt, opened: &[usize], me: MemberId) -> Option<Packages> {
+    if !attempt.is_long() {
+        return None;
+    }
+    let mut rounds = Vec::new();
+    for &index in opened {
+        let without = attempt.sets.get_mut(index).filter(|set| !set.members.contains(&me));
+        for round in without.into_iter().flat_map(|set| &mut set.rounds) {
+            round.awaits_package = true;
+            rounds.push((round.id, round.part, round.commitments.clone()));
+        }
+    }
+    let (key, fields) = (attempt.key.clone(), attempt.fields.clone());
+    let (session, extension) = (attempt.session, attempt.extension.clone());
+    (!rounds.is_empty()).then_some(Packages { key, session, fields, extension, rounds })
 }
 
 fn signing_set(round: &Round, roster: &Roster) -> SigningSet {

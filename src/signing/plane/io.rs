@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::peer::{LinkId, Message, Signed};
-use crate::privval::{Fields, RawAllowed, RawMessage};
+use crate::privval::{Extension, Fields, RawAllowed, RawMessage};
 use crate::raft::Settled;
 use crate::signing::attempt::Account;
 use crate::signing::participant::Starting;
 use crate::signing::raw::RawReply;
+use crate::signing::task::{Computed, Task};
 use crate::types::{ChainId, Height, Hrs, Incarnation, KeyId, MemberId, Signature};
 use crate::watermark::{Denial, Record, Watermarked};
 
@@ -48,7 +49,7 @@ pub enum Input {
         /// What is to be signed.
         fields: Fields,
         /// Extension to be signed with it.
-        extension: Option<Vec<u8>>,
+        extension: Option<Extension>,
     },
     /// A validator on this node asks for a signature over raw bytes.
     AskRaw {
@@ -110,6 +111,8 @@ pub enum Input {
         /// What came of it.
         result: Result<Signature, KeyFault>,
     },
+    /// A task is done.
+    Computed(Box<Computed>),
     /// A whole key was looked at.
     KeyHealth {
         /// The chain.
@@ -147,6 +150,9 @@ pub enum Effect {
         /// The receipt that these bytes can be no vote, with the bytes.
         allowed: RawAllowed,
     },
+    /// Run a task, beside this thread if there is another, and bring what comes of it by
+    /// [`Input::Computed`].
+    Compute(Box<Task>),
     /// Give leadership up: another member can sign with the whole key, this one cannot.
     StepDown,
     /// Send a message.
@@ -241,4 +247,18 @@ pub struct ChainSnapshot {
     pub stopped: bool,
     /// Why this node cannot use the chain's whole key now.
     pub key_fault: Option<KeyFault>,
+}
+
+impl Input {
+    /// A long extension in it. Its digest is wanted at once: computed beforehand, on another thread, it
+    /// costs the plane nothing.
+    #[must_use]
+    pub fn long_extension(&self) -> Option<&Extension> {
+        let extension = match self {
+            Self::Ask { extension, .. } => extension.as_ref(),
+            Self::Message { message, .. } => message.extension(),
+            _ => None,
+        };
+        extension.filter(|extension| extension.is_long())
+    }
 }

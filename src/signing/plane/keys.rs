@@ -9,8 +9,10 @@ use tracing::{error, info, warn};
 use super::{Effect, Plane};
 use crate::backend::{Granted, KeyFault, Signatures};
 use crate::peer::{Outcome, SessionId};
-use crate::privval::RawAllowed;
+use crate::privval::{Extension, RawAllowed};
 use crate::signing::coordinator::{Content, Present};
+use crate::signing::task::Task;
+use crate::signing::verified::Made;
 use crate::types::{ChainId, MemberId};
 
 /// A key that has not answered for this long is reported as such, and another member is asked to sign.
@@ -115,12 +117,29 @@ impl<R: TryCryptoRng> Plane<R> {
 
     /// The key's thread is done with what it was given.
     pub(super) fn key_used(&mut self, chain: &ChainId, result: Result<Signatures, KeyFault>) {
+        let in_use = self.desks.get(chain).and_then(|desk| desk.in_use.as_ref());
+        let (Some(key), Some(InUse { of: Use::Vote(content), .. })) =
+            (self.keys.get(chain), in_use)
+        else {
+            return;
+        };
+        let made = match result {
+            Err(fault) => Err(fault),
+            Ok(signatures) if content.extension.as_ref().is_some_and(Extension::is_long) => {
+                let task = Task::key_used(key.clone(), content.clone(), signatures);
+                return self.effects.push(Effect::Compute(Box::new(task)));
+            }
+            Ok(signatures) => Made::check(key, content, signatures),
+        };
+        self.key_done(chain, made);
+    }
+
+    /// The use of a key has come to its end: what it made is verified (I5).
+    pub(super) fn key_done(&mut self, chain: &ChainId, made: Result<Made, KeyFault>) {
         let Some(desk) = self.desks.get_mut(chain) else { return };
         let Some(InUse { of: Use::Vote(content), .. }) = desk.in_use.take() else { return };
         let present = Present { own: &self.participant, now: self.now, wall: self.wall };
-        let result = result.and_then(|signatures| {
-            self.coordinator.key_signed(chain, &content, signatures, present)
-        });
+        let result = made.map(|made| self.coordinator.key_signed(chain, &content, made, present));
         if let Err(fault) = &result {
             let is_new = self.desks.get(chain).is_none_or(|desk| desk.fault() != Some(fault));
             if *fault == KeyFault::BadSignature && is_new {

@@ -1,21 +1,24 @@
 //! Requests of this node's validators, and those that other members forward.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand_core::TryCryptoRng;
 use tracing::error;
 
 use super::{Effect, Plane, Reply, Verdict};
-use crate::peer::{Forward, Forwarded, LinkId, Message, Outcome, RequestId, Signed};
-use crate::privval::{Fields, extension_sign_bytes};
+use crate::peer::{Forward, Forwarded, LinkId, Message, Outcome, RequestId};
+use crate::privval::{Extension, Fields};
 use crate::raft::Settled;
-use crate::signing::attempt::{Account, Ask};
+use crate::signing::attempt::{Account, Ask, allowance};
 use crate::signing::coordinator::{ATTEMPT, Origin, Present};
 use crate::signing::key::ChainKey;
 use crate::signing::patience::Patience;
 use crate::signing::route::{Route, route};
-use crate::signing::verified::{Verified, check_bytes};
+use crate::signing::task::{Check, Task};
+use crate::signing::verified::Verified;
+use crate::signing::withheld::Caller;
 use crate::types::{ChainId, MemberId};
 
 /// A forwarded request that is not answered within this is sent elsewhere.
@@ -31,7 +34,7 @@ const MOST_FORWARDED: usize = 64;
 pub(super) struct Pending {
     pub(super) chain: ChainId,
     pub(super) fields: Fields,
-    pub(super) extension: Option<Vec<u8>>,
+    pub(super) extension: Option<Extension>,
     pub(super) received: Instant,
     pub(super) deadline: Instant,
     /// A chain that is given up on answers its validator now; what comes later only ends the failure.
@@ -40,6 +43,8 @@ pub(super) struct Pending {
     /// Members that it was sent to in vain.
     pub(super) tried: BTreeSet<MemberId>,
     pub(super) forwarded: Option<Sent>,
+    /// Members whose answers are being checked beside the plane.
+    pub(super) checking: BTreeSet<MemberId>,
     /// Why the last member that tried could not.
     pub(super) failed_with: Option<String>,
 }
@@ -63,7 +68,7 @@ impl<R: TryCryptoRng> Plane<R> {
         ticket: u64,
         chain: ChainId,
         fields: Fields,
-        extension: Option<Vec<u8>>,
+        extension: Option<Extension>,
     ) {
         let allowed = self.patience.get(&chain).map_or(ATTEMPT, |p| p.deadline(ATTEMPT, self.now));
         let answer_by = (allowed < ATTEMPT).then(|| self.now + allowed);
@@ -77,6 +82,7 @@ impl<R: TryCryptoRng> Plane<R> {
             answered: false,
             tried: BTreeSet::new(),
             forwarded: None,
+            checking: BTreeSet::new(),
             failed_with: None,
         };
         self.pending.insert(ticket, pending);
@@ -98,6 +104,7 @@ impl<R: TryCryptoRng> Plane<R> {
                     origin: Origin::Validator(ticket),
                     fields: pending.fields.clone(),
                     extension: pending.extension.clone(),
+                    from: None,
                     received: pending.received,
                     deadline: pending.deadline,
                 };
@@ -139,6 +146,12 @@ impl<R: TryCryptoRng> Plane<R> {
             true => KEY_FORWARD_PATIENCE,
             false => FORWARD_PATIENCE,
         };
+        // It may be named to this member when it is asked for a share.
+        if let (Some(peer), Some(extension)) = (self.peers.get(&to), &pending.extension) {
+            self.participant.keep(Caller::Link(peer.link), extension);
+        }
+        // To the coordinator, and from there to the others.
+        let patience = patience + allowance(pending.extension.as_ref()) * 2;
         pending.forwarded = Some(Sent { to, id, retry_at: self.now + patience });
         self.forwards.insert(id, (ticket, to));
         self.send(to, Message::Forward(forward));
@@ -199,6 +212,7 @@ impl<R: TryCryptoRng> Plane<R> {
             origin: Origin::Peer { link, id },
             fields,
             extension,
+            from: Some(peer),
             received: self.now,
             deadline: self.now + allowed,
         };
@@ -207,9 +221,40 @@ impl<R: TryCryptoRng> Plane<R> {
 
     /// I5 also here: what the coordinator says is checked before the validator gets it.
     pub(super) fn forward_ended(&mut self, peer: MemberId, forwarded: Forwarded) {
+        let Some((ticket, to)) = self.forwards.get(&forwarded.id).copied() else { return };
+        let Some(pending) = self.pending.get_mut(&ticket).filter(|_| to == peer) else { return };
+        let (Outcome::Signed(signed) | Outcome::Repeated(signed)) = &forwarded.outcome else {
+            return self.forward_checked(peer, forwarded, None);
+        };
+        let Some(key) = self.keys.get(&pending.chain) else { return };
+        let check = Check {
+            key: Arc::clone(key),
+            fields: pending.fields.clone(),
+            extension: pending.extension.clone(),
+            signed: signed.clone(),
+        };
+        if !check.extension.as_ref().is_some_and(Extension::is_long) {
+            let genuine = check.genuine();
+            return self.forward_checked(peer, forwarded, genuine);
+        }
+        // One at a time, however often a member answers.
+        if pending.checking.insert(peer) {
+            let task = Task::forwarded(check, peer, forwarded);
+            self.effects.push(Effect::Compute(Box::new(task)));
+        }
+    }
+
+    /// `genuine` is the vote's signature if all signatures of the answer were seen to verify.
+    pub(super) fn forward_checked(
+        &mut self,
+        peer: MemberId,
+        forwarded: Forwarded,
+        genuine: Option<Verified>,
+    ) {
         let Forwarded { id, outcome } = forwarded;
         let Some((ticket, to)) = self.forwards.get(&id).copied() else { return };
-        let Some(pending) = self.pending.get(&ticket).filter(|_| to == peer) else { return };
+        let Some(pending) = self.pending.get_mut(&ticket).filter(|_| to == peer) else { return };
+        pending.checking.remove(&peer);
         let is_late = pending.forwarded.is_none_or(|sent| sent.id != id);
         let has_signature = matches!(outcome, Outcome::Signed(_) | Outcome::Repeated(_));
         // Whatever else a member says that was given up on, somebody else is at it by now.
@@ -219,14 +264,11 @@ impl<R: TryCryptoRng> Plane<R> {
         match &outcome {
             Outcome::NotLeader(_) => return self.try_elsewhere(ticket, peer),
             Outcome::KeyUnavailable(why) => {
-                let why = format!("member {peer}: {why}");
-                if let Some(pending) = self.pending.get_mut(&ticket) {
-                    pending.failed_with = Some(why);
-                }
+                pending.failed_with = Some(format!("member {peer}: {why}"));
                 return self.try_elsewhere(ticket, peer);
             }
-            Outcome::Signed(signed) | Outcome::Repeated(signed) => {
-                let Some(verified) = self.genuine(pending, signed) else {
+            Outcome::Signed(_) | Outcome::Repeated(_) => {
+                let Some(verified) = genuine else {
                     error!(member = %peer, "a member answered with a signature that does not verify");
                     return self.try_elsewhere(ticket, peer);
                 };
@@ -237,23 +279,6 @@ impl<R: TryCryptoRng> Plane<R> {
         let mut account = pending.account();
         account.settled = Some(self.now);
         self.conclude(ticket, outcome, account, peer);
-    }
-
-    /// I5: the answer's signature, if it and the extension's verify for what was asked here.
-    pub(super) fn genuine(&self, pending: &Pending, signed: &Signed) -> Option<Verified> {
-        let key = self.keys.get(&pending.chain)?;
-        let fields = pending.fields.with_timestamp(signed.timestamp);
-        let verified = Verified::check(key, &fields, &signed.signature)?;
-        match (&pending.extension, &signed.extension_signature) {
-            (None, None) => Some(verified),
-            (Some(extension), Some(signature)) => {
-                let hrs = fields.hrs();
-                let message =
-                    extension_sign_bytes(&pending.chain, hrs.height, hrs.round, extension);
-                check_bytes(key, &message, signature).map(|()| verified)
-            }
-            _ => None,
-        }
     }
 
     /// The end of a validator's request.

@@ -14,11 +14,13 @@ use sha2::{Digest as _, Sha256};
 use crate::backend::{Granted, KeyFault, Signatures};
 use crate::frost::HedgeSecret;
 use crate::frost::deal::deal;
-use crate::peer::{LinkId, Message};
-use crate::privval::{BlockId, Dialect, Fields, Proposal, RawAllowed, RawMessage, Vote, VoteKind};
+use crate::peer::{Answer, AnswerBody, Failure, LinkId, Message};
+use crate::privval::{
+    BlockId, Dialect, Extension, Fields, Proposal, RawAllowed, RawMessage, Version, Vote, VoteKind,
+};
 use crate::raft::Settled;
 use crate::signing::{
-    ChainKey, Effect, Input, Plane, PlaneOptions, RawReply, Reply, Starting, WholeKeyInfo,
+    ChainKey, Effect, Input, Plane, PlaneOptions, RawReply, Reply, Starting, Task, WholeKeyInfo,
 };
 use crate::types::{
     Algorithm, ChainId, ClusterKey, Height, Incarnation, MemberId, PublicKey, Round, SetupHash,
@@ -93,6 +95,10 @@ pub(super) struct Node {
     /// A whole key's receipts that it has not come to yet.
     pub(super) uses: VecDeque<Granted>,
     pub(super) key_is: KeyIs,
+    /// What is to be computed beside the plane.
+    pub(super) tasks: VecDeque<Task>,
+    /// Tasks stay in the queue until [`Cluster::compute_all`].
+    pub(super) slow_arithmetic: bool,
     pub(super) alive: bool,
 }
 
@@ -106,6 +112,8 @@ pub(super) enum KeyIs {
     Broken,
     /// Signs other bytes.
     Lying,
+    /// Leaves the raw bytes out.
+    Forgetful,
 }
 
 /// n planes, links between all, and messages in flight.
@@ -119,6 +127,13 @@ pub(super) struct Cluster {
     pub(super) now: Instant,
     pub(super) wall: UnixMillis,
     pub(super) tamper: Option<fn(&mut Message, MemberId, MemberId)>,
+    /// Messages that get lost, and those that have.
+    pub(super) lose: Option<fn(&Message) -> bool>,
+    pub(super) lost: Vec<(MemberId, MemberId, Message)>,
+    /// Failures that members have answered.
+    pub(super) failures: Vec<Failure>,
+    /// Bytes of extensions that were delivered, message by message; 0 where one was named.
+    pub(super) carried: Vec<(MemberId, MemberId, usize)>,
     tickets: u64,
 }
 
@@ -193,6 +208,16 @@ impl Cluster {
         cluster
     }
 
+    /// The same; the settings of these members say that the chain is v2 with extensions without replay
+    /// protection.
+    pub(super) fn v2(t: u16, n: u16, members: &[u64]) -> Self {
+        let dialect = |me| dialect(me, members);
+        let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), &[], dialect);
+        cluster.connect_all();
+        cluster.lead(Some(id(1)));
+        cluster
+    }
+
     /// The same, with a ceiling on some members.
     pub(super) fn with_ceilings(t: u16, n: u16, ceilings: &[(MemberId, i64)]) -> Self {
         let silent = |_| Dialect::default();
@@ -207,7 +232,7 @@ impl Cluster {
     }
 
     /// A connected cluster whose members speak as each one's own settings say.
-    pub(super) fn speaking(t: u16, n: u16, dialect: fn(MemberId) -> Dialect) -> Self {
+    pub(super) fn speaking(t: u16, n: u16, dialect: impl Fn(MemberId) -> Dialect) -> Self {
         let mut cluster = Self::begun(t, n, Some(Duration::from_secs(3)), &[], dialect);
         cluster.connect_all();
         cluster.lead(Some(id(1)));
@@ -219,7 +244,7 @@ impl Cluster {
         n: u16,
         give_up_after: Option<Duration>,
         ceilings: &[(MemberId, i64)],
-        dialect: fn(MemberId) -> Dialect,
+        dialect: impl Fn(MemberId) -> Dialect,
     ) -> Self {
         let mut rng = TestRng(7, 0);
         let threshold = Threshold::new(t, n).unwrap();
@@ -248,8 +273,22 @@ impl Cluster {
         Self::whole_speaking(n, |_| Dialect::default())
     }
 
+    /// The same, as in [`Self::v2`].
+    pub(super) fn whole_v2(n: u16, v2: &[u64]) -> Self {
+        Self::whole_speaking(n, |me| dialect(me, v2))
+    }
+
     /// The same, whose members speak as each one's own settings say.
-    pub(super) fn whole_speaking(n: u16, dialect: fn(MemberId) -> Dialect) -> Self {
+    pub(super) fn whole_speaking(n: u16, dialect: impl Fn(MemberId) -> Dialect) -> Self {
+        Self::around(n, dialect, Some(4096))
+    }
+
+    /// The same with a key that signs messages of any length.
+    pub(super) fn of_whole_without_limit(n: u16, v2: &[u64]) -> Self {
+        Self::around(n, |me| dialect(me, v2), None)
+    }
+
+    fn around(n: u16, dialect: impl Fn(MemberId) -> Dialect, message_limit: Option<usize>) -> Self {
         let members: BTreeSet<MemberId> = (1..=u64::from(n)).map(id).collect();
         let mut cluster = Self::of(&members, Some(Duration::from_secs(3)), &[], |me| {
             let info = WholeKeyInfo {
@@ -258,7 +297,7 @@ impl Cluster {
                 grants: Threshold::majority(n).unwrap(),
                 setup: SetupHash([1; 32]),
                 members: members.clone(),
-                message_limit: Some(4096),
+                message_limit,
             };
             ChainKey::whole(info).unwrap().with_dialect(dialect(me))
         });
@@ -294,6 +333,10 @@ impl Cluster {
             now,
             wall,
             tamper: None,
+            lose: None,
+            lost: Vec::new(),
+            failures: Vec::new(),
+            carried: Vec::new(),
             tickets: 0,
         }
     }
@@ -337,8 +380,17 @@ impl Cluster {
     }
 
     pub(super) fn ask(&mut self, at: MemberId, fields: Fields, extension: Option<&[u8]>) -> u64 {
+        let extension = extension.map(|bytes| Extension::new(bytes.to_vec()));
+        self.ask_for(at, fields, extension)
+    }
+
+    pub(super) fn ask_for(
+        &mut self,
+        at: MemberId,
+        fields: Fields,
+        extension: Option<Extension>,
+    ) -> u64 {
         self.tickets += 1;
-        let extension = extension.map(<[u8]>::to_vec);
         let ticket = self.tickets;
         self.input(at, Input::Ask { ticket, chain: chain(), fields, extension });
         ticket
@@ -429,8 +481,17 @@ impl Cluster {
             for me in &willing {
                 self.use_all(*me);
             }
+            let counting: Vec<MemberId> = self
+                .nodes
+                .iter()
+                .filter(|(_, node)| node.alive && !node.slow_arithmetic && !node.tasks.is_empty())
+                .map(|(&me, _)| me)
+                .collect();
+            for me in &counting {
+                self.compute_all(*me);
+            }
             let Some((from, to, mut message)) = self.wire.pop_front() else {
-                if fast.is_empty() && willing.is_empty() {
+                if fast.is_empty() && willing.is_empty() && counting.is_empty() {
                     return;
                 }
                 continue;
@@ -442,6 +503,18 @@ impl Cluster {
             if let Some(tamper) = self.tamper {
                 tamper(&mut message, from, to);
             }
+            if self.lose.is_some_and(|lose| lose(&message)) {
+                self.lost.push((from, to, message));
+                continue;
+            }
+            if let Message::Answer(Answer { body: AnswerBody::Failed(failure), .. }) = &message {
+                self.failures.push(*failure);
+            }
+            if let Some(extension) = message.extension() {
+                self.carried.push((from, to, extension.total_bytes()));
+            } else if message.names_extension() {
+                self.carried.push((from, to, 0));
+            }
             self.input(to, Input::Message { peer: from, link: link(to, from), message });
         }
     }
@@ -451,6 +524,13 @@ impl Cluster {
         while let Some(record) = self.nodes.get_mut(&member).unwrap().writes.pop_front() {
             let receipt = self.nodes.get_mut(&member).unwrap().file.write(&record).unwrap();
             self.input(member, Input::Written { chain: chain(), receipt });
+        }
+    }
+
+    /// The arithmetic of a member catches up.
+    pub(super) fn compute_all(&mut self, member: MemberId) {
+        while let Some(task) = self.nodes.get_mut(&member).unwrap().tasks.pop_front() {
+            self.input(member, Input::Computed(Box::new(task.run())));
         }
     }
 
@@ -470,10 +550,17 @@ impl Cluster {
                 KeyIs::Lying => Ok(Signatures {
                     vote: granted.vote().map(|_| sign(b"other bytes")),
                     extension: granted.extension().map(sign),
+                    non_rp: granted.non_rp().map(sign),
+                }),
+                KeyIs::Forgetful => Ok(Signatures {
+                    vote: granted.vote().map(sign),
+                    extension: granted.extension().map(sign),
+                    non_rp: None,
                 }),
                 KeyIs::Well | KeyIs::Slow => Ok(Signatures {
                     vote: granted.vote().map(sign),
                     extension: granted.extension().map(sign),
+                    non_rp: granted.non_rp().map(sign),
                 }),
             };
             self.input(member, Input::KeyUsed { chain: chain(), result });
@@ -486,7 +573,7 @@ impl Cluster {
             let result = match self.nodes[&member].key_is {
                 KeyIs::Broken => Err(KeyFault::Unreachable("gone".to_owned())),
                 KeyIs::Lying => Ok(sign(b"other bytes")),
-                KeyIs::Well | KeyIs::Slow => Ok(sign(allowed.as_bytes())),
+                KeyIs::Well | KeyIs::Slow | KeyIs::Forgetful => Ok(sign(allowed.as_bytes())),
             };
             self.input(member, Input::KeyUsedRaw { chain: chain(), result });
             return true;
@@ -506,12 +593,21 @@ impl Cluster {
                 Effect::UseKey { granted, .. } => node.uses.push_back(granted),
                 Effect::SignRaw { allowed, .. } => node.raw_uses.push_back(allowed),
                 Effect::RawReply(reply) => node.raw_replies.push(reply),
+                Effect::Compute(task) => node.tasks.push_back(*task),
                 Effect::StepDown => node.stepped_down += 1,
                 Effect::Reply(reply) => node.replies.push(reply),
                 Effect::Replicate(settled) => node.replicated.push(settled),
                 Effect::LetValidatorsGo => node.let_go += 1,
             }
         }
+    }
+}
+
+/// What a member's settings say of the chain.
+fn dialect(me: MemberId, v2: &[u64]) -> Dialect {
+    match v2.contains(&u64::from(me.get())) {
+        true => Dialect { version: Version::V2, non_rp_extensions: true, ..Dialect::default() },
+        false => Dialect::default(),
     }
 }
 
@@ -556,6 +652,8 @@ fn node(
         raw_uses: VecDeque::new(),
         uses: VecDeque::new(),
         key_is: KeyIs::Well,
+        tasks: VecDeque::new(),
+        slow_arithmetic: false,
         alive: true,
     }
 }

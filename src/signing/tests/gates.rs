@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, chain, id, incarnation, precommit, prevote};
-use crate::peer::{AnswerBody, Failure, Message, Order, Outcome, Signed};
-use crate::privval::{Fields, extension_sign_bytes, sign_bytes};
+use crate::peer::{AnswerBody, Carried, Failure, Message, Order, Outcome, Signed};
+use crate::privval::{Extension, ExtensionSignature, Fields, extension_sign_bytes, sign_bytes};
 use crate::raft::Settled;
 use crate::signing::{Input, Verdict};
 use crate::types::{Algorithm, Height, MemberId, Signature};
@@ -217,7 +217,7 @@ fn a_set_of_another_size_or_without_this_member_gets_nothing() {
 fn an_extension_without_its_precommit_gets_nothing() {
     let mut cluster = Cluster::new(2, 3);
     let (to, mut order) = orders_in_flight(&mut cluster, prevote(5, 1, 6)).remove(0);
-    order.extension = Some(b"x".to_vec());
+    order.extension = Some(Carried::Whole(Extension::new("x")));
     order.extension_sets = std::mem::take(&mut order.sets);
     let answer = answer_to(&mut cluster, to, order).unwrap();
     assert_eq!(answer, AnswerBody::Failed(Failure::Malformed));
@@ -306,7 +306,8 @@ fn an_extension_signature_that_does_not_verify_or_is_missing_is_not_passed_on() 
             if let (Message::Forwarded(forwarded), true) = (message, from == id(1))
                 && let Outcome::Signed(signed) = &mut forwarded.outcome
             {
-                signed.extension_signature = Some(forged());
+                let (replay_protected, non_rp) = (forged(), None);
+                signed.extension_signature = Some(ExtensionSignature { replay_protected, non_rp });
             }
         }) as fn(&mut Message, MemberId, MemberId),
         |message, from, _| {
@@ -327,7 +328,7 @@ fn an_extension_signature_that_does_not_verify_or_is_missing_is_not_passed_on() 
         };
         let (hrs, signature) = (fields.hrs(), signed.extension_signature.unwrap());
         let message = extension_sign_bytes(&chain(), hrs.height, hrs.round, b"x");
-        let signature = signature.as_bytes().try_into().unwrap();
+        let signature = signature.replay_protected.as_bytes().try_into().unwrap();
         cluster.assert_verifies(&message, signature);
     }
 }

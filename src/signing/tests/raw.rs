@@ -213,7 +213,17 @@ fn a_nonce_of_a_vote_is_never_used_for_raw_bytes() {
 /// The same sets, for a vote.
 fn vote_order(order: &RawOrder, fields: Fields) -> Order {
     let RawOrder { session, chain, key, setup, sets, .. } = order.clone();
-    Order { session, chain, key, setup, fields, sets, extension: None, extension_sets: Vec::new() }
+    Order {
+        session,
+        chain,
+        key,
+        setup,
+        fields,
+        sets,
+        extension: None,
+        extension_sets: Vec::new(),
+        non_rp_sets: Vec::new(),
+    }
 }
 
 fn vote_answer(cluster: &mut Cluster, to: MemberId, order: Order) -> AnswerBody {

@@ -124,7 +124,7 @@ fn extensions_are_signed_with_their_precommit_and_anew_on_a_repeat() {
         let signature = signed.extension_signature.as_ref().unwrap();
         let hrs = fields.hrs();
         let message = extension_sign_bytes(&chain(), hrs.height, hrs.round, extension);
-        let signature = signature.as_bytes().try_into().unwrap();
+        let signature = signature.replay_protected.as_bytes().try_into().unwrap();
         cluster.assert_verifies(&message, signature);
     };
     let first = signed(cluster.answer(id(2), fields.clone(), Some(b"one")));

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, KeyIs, chain, id, incarnation, precommit, prevote, proposal};
-use crate::peer::{Answer, AnswerBody, AskGrant, Failure, Grant, Message, Outcome, Signed};
-use crate::privval::{Fields, extension_sign_bytes, sign_bytes};
+use crate::peer::{
+    Answer, AnswerBody, AskGrant, Carried, Failure, Grant, Message, Outcome, Signed,
+};
+use crate::privval::{Extension, Fields, extension_sign_bytes, sign_bytes};
 use crate::signing::{Input, Verdict};
 use crate::types::{Incarnation, MemberId, SetupHash};
 use crate::watermark::Denial;
@@ -83,8 +85,8 @@ fn an_extension_is_signed_with_its_precommit_and_a_fresh_one_takes_fresh_grants(
         };
         let hrs = fields.hrs();
         let message = extension_sign_bytes(&chain(), hrs.height, hrs.round, extension);
-        let bytes = signed.extension_signature.as_ref().unwrap().as_bytes().try_into().unwrap();
-        cluster.assert_verifies(&message, bytes);
+        let signature = &signed.extension_signature.as_ref().unwrap().replay_protected;
+        cluster.assert_verifies(&message, signature.as_bytes().try_into().unwrap());
     };
     let first = cluster.answer(id(2), fields.clone(), Some(b"one")).verdict;
     verify(&cluster, &first, b"one");
@@ -171,7 +173,8 @@ fn a_member_refuses_what_is_not_its_own_key_list_or_life() {
     stranger.asked.insert(id(9), other);
     let mut earlier_life = ask.clone();
     earlier_life.asked.insert(to, other);
-    let extension_of_a_prevote = AskGrant { extension: Some(vec![1]), ..ask.clone() };
+    let extension_of_a_prevote =
+        AskGrant { extension: Some(Carried::Whole(Extension::new("x"))), ..ask.clone() };
     let other_setup = AskGrant { setup: SetupHash([9; 32]), ..ask.clone() };
     let cases = [
         (not_me, Failure::Malformed),

@@ -20,6 +20,8 @@ pub struct Signed {
     pub timestamp: Option<proto::Timestamp>,
     /// Empty if there is none.
     pub extension_signature: Vec<u8>,
+    /// Of v2's bytes without replay protection; empty if there is none.
+    pub non_rp_signature: Vec<u8>,
 }
 
 /// A reply that would hurt the validator.
@@ -162,6 +164,7 @@ pub fn outcome(reply: Option<Sum>) -> Result<Outcome, Fault> {
                 signature: vote.signature,
                 timestamp: vote.timestamp,
                 extension_signature: vote.extension_signature,
+                non_rp_signature: vote.non_rp_extension_signature,
             });
             (response.error, signed)
         }
@@ -170,6 +173,7 @@ pub fn outcome(reply: Option<Sum>) -> Result<Outcome, Fault> {
                 signature: proposal.signature,
                 timestamp: proposal.timestamp,
                 extension_signature: Vec::new(),
+                non_rp_signature: Vec::new(),
             });
             (response.error, signed)
         }
@@ -181,6 +185,33 @@ pub fn outcome(reply: Option<Sum>) -> Result<Outcome, Fault> {
         }
         (None, Some(signed)) => Ok(Outcome::Signed(signed)),
         (None, None) => Err(Fault::Unexpected("with neither signature nor error".to_owned())),
+    }
+}
+
+/// The same with bytes without replay protection, as v2 sends it.
+pub fn request_v2(chain: &str, fields: &Fields, extension: &[u8], non_rp: &[u8]) -> Sum {
+    let mut request = request(chain, fields, Some(extension));
+    if let Sum::SignVoteRequest(proto::SignVoteRequest { vote: Some(vote), .. }) = &mut request {
+        vote.non_rp_extension = non_rp.to_vec();
+    }
+    request
+}
+
+/// As [`verify`], for an extension of v2: both signatures must be there.
+pub fn verify_v2(
+    chain: &str,
+    key: &PublicKey,
+    fields: &Fields,
+    (extension, non_rp): (&[u8], &[u8]),
+    signed: &Signed,
+) -> Result<(), WrongSignature> {
+    let first = Signed { non_rp_signature: Vec::new(), ..signed.clone() };
+    verify(chain, key, fields, Some(extension), &first)?;
+    let hrs = fields.hrs();
+    let (height, round) = (hrs.height.get(), hrs.round.get());
+    match valid(key, non_rp, &signed.non_rp_signature) {
+        true => Ok(()),
+        false => Err(WrongSignature::Extension { height, round }),
     }
 }
 
@@ -208,6 +239,9 @@ pub fn verify(
     };
     if !valid(key, &sign_bytes(&chain, &covered), &signed.signature) {
         return Err(wrong());
+    }
+    if !signed.non_rp_signature.is_empty() {
+        return Err(WrongSignature::Presence { asked: false });
     }
     let extension = extension.filter(|_| fields.may_carry_extension());
     let there = !signed.extension_signature.is_empty();

@@ -7,11 +7,13 @@
 //! - `blocking`: calls block on the key's own thread; the network lives on another one.
 //! - `wallet`: credentials, renewed ahead of time.
 //! - `connect`: client, deadlines, and the checks of a key.
+//! - `kind`: what KMS calls the keys of each algorithm.
 //! - `fault`: what AWS says, as a [`KeyFault`].
 
 mod blocking;
 mod connect;
 mod fault;
+mod kind;
 #[cfg(test)]
 mod tests;
 mod wallet;
@@ -21,7 +23,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_kms::config::SharedHttpClient;
 
 use super::{AwsKmsSource, Granted, KeyFault, Signatures, WholeKey};
-use crate::types::PublicKey;
+use crate::types::{Algorithm, PublicKey};
 use blocking::Blocking;
 use connect::{Connection, Retries};
 use wallet::{Load, Wallet};
@@ -172,8 +174,8 @@ impl WholeKey for AwsKms {
     }
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
-        let (length, limit) = (granted.longest(), MESSAGE_LIMIT);
-        if length > limit {
+        let length = granted.longest();
+        if let Some(limit) = self.message_limit().filter(|limit| length > *limit) {
             return Err(KeyFault::TooLong { length, limit });
         }
         // Of the credentials that are used now, in case they are renewed meanwhile.
@@ -205,7 +207,8 @@ impl WholeKey for AwsKms {
     }
 
     fn message_limit(&self) -> Option<usize> {
-        Some(MESSAGE_LIMIT)
+        // Of the others only a hash is sent.
+        (self.public_key.algorithm() == Algorithm::Ed25519).then_some(MESSAGE_LIMIT)
     }
 }
 

@@ -17,7 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::{Granted, KeyFault, Pkcs11Source, Signatures, WholeKey};
-use crate::types::{Algorithm, PublicKey, Signature};
+use crate::types::PublicKey;
 use connection::{Connection, Held};
 pub(super) use module::Modules;
 use module::{Module, Stale};
@@ -87,9 +87,7 @@ impl WholeKey for TokenKey {
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
         self.with_key(|held| {
-            let sign = |bytes: &[u8]| {
-                held.sign(bytes).map(|bytes| Signature::new(Algorithm::Ed25519, bytes))
-            };
+            let sign = |bytes: &[u8]| held.sign(bytes);
             let vote = granted.vote().map(sign).transpose()?;
             let extension = granted.extension().map(sign).transpose()?;
             Ok(Signatures { vote, extension })

@@ -1,5 +1,6 @@
 //! The thread of the signing plane: its runtime, its connections, and how it ends.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,6 +18,8 @@ use super::signer::Signer;
 use super::start::NodeError;
 use crate::config::ValidatorSettings;
 use crate::peer::{self, Setup};
+use crate::privval::Dialect;
+use crate::types::ChainId;
 use crate::validator::{self, Control};
 
 /// What the signing plane's thread is made from.
@@ -26,6 +29,8 @@ pub(super) struct PlaneParts {
     /// The other members; `None` for a node alone.
     pub(super) network: Option<Network>,
     pub(super) validators: Vec<ValidatorSettings>,
+    /// How the validators of each chain speak.
+    pub(super) dialects: BTreeMap<ChainId, Dialect>,
     pub(super) signer: Signer,
     pub(super) control: Control,
     pub(super) stop: watch::Receiver<bool>,
@@ -52,7 +57,7 @@ pub(super) fn spawn_signing(
 }
 
 async fn sign(parts: PlaneParts) {
-    let PlaneParts { thread, events, network, validators, signer, control, stop } = parts;
+    let PlaneParts { thread, events, network, validators, dialects, signer, control, stop } = parts;
     let (peer_events, peer_queue) = unbounded_channel();
     let mut services = JoinSet::new();
     if let Some(network) = network
@@ -62,7 +67,8 @@ async fn sign(parts: PlaneParts) {
         return;
     }
     for ValidatorSettings { chain, address } in validators {
-        tokio::spawn(validator::run(chain, address, signer.clone(), control.clone()));
+        let dialect = dialects.get(&chain).copied().unwrap_or_default();
+        tokio::spawn(validator::run(chain, dialect, address, signer.clone(), control.clone()));
     }
     thread.run(events, peer_queue).await;
     services.shutdown().await;

@@ -141,6 +141,7 @@ impl Node {
             events: event_queue,
             network,
             validators: settings.validators,
+            dialects: chains.dialects,
             signer: node.signer(),
             control: node.control.clone(),
             stop: stopping,
@@ -177,7 +178,7 @@ impl Node {
         if stopped && signing.join().is_err() {
             error!("the signing plane has panicked");
         }
-        drop((chains.locks, lock));
+        drop(lock);
         result
     }
 

@@ -14,7 +14,7 @@ use super::dial::{Dialled, dial};
 use super::journal::Journal;
 use super::serve::{Commands, Loss, Parties, first_request, requests, serve};
 use super::{Address, ConnectionState, Control, Sign};
-use crate::privval::MessageReader;
+use crate::privval::{Dialect, MessageReader};
 use crate::privval::secret_connection::exchange_keys;
 use crate::types::ChainId;
 
@@ -30,12 +30,18 @@ const NOTABLE_WAIT: Duration = Duration::from_secs(1);
 /// Keeps a connection to one validator and answers for one chain on it, until
 /// [`Control::shut_down`]. Never fails: what goes wrong is logged, shown in
 /// [`Control::connections`], and tried again.
-pub async fn run<S: Sign>(chain: ChainId, address: Address, signer: S, control: Control) {
+pub async fn run<S: Sign>(
+    chain: ChainId,
+    dialect: Dialect,
+    address: Address,
+    signer: S,
+    control: Control,
+) {
     let mut link = Link {
         entry: control.enter(&chain, &address),
         journal: Journal::new(chain.clone(), address.clone()),
         commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
-        parties: Parties { chain, address, signer },
+        parties: Parties { chain, dialect, address, signer },
     };
     loop {
         let loss = link.connection().await;

@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::{Address, Sign, SignRequestFor};
 use crate::peer::Signed;
 use crate::privval::{
-    Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
+    Dialect, Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
     parse, secret_connection::SecretConnectionError, write_message,
 };
 use crate::signing::Verdict;
@@ -72,6 +72,8 @@ pub(super) enum Loss {
 #[derive(Debug)]
 pub(super) struct Parties<S> {
     pub(super) chain: ChainId,
+    /// How this chain's validators speak.
+    pub(super) dialect: Dialect,
     pub(super) address: Address,
     pub(super) signer: S,
 }
@@ -190,7 +192,7 @@ async fn answer<S: Sign>(
             Ok(wrong_chain(journal, ReplyKind::PublicKey, &chain))
         }
         Ok(Request::PublicKey { chain }) => match parties.signer.public_key(&chain) {
-            Some(key) => Ok(Reply::PublicKey(key)),
+            Some(key) => Ok(Reply::PublicKey { key, version: parties.dialect.version }),
             None => {
                 journal.refused(format!("the public key of chain {chain} is not known"));
                 Ok(Reply::error(ReplyKind::PublicKey, "not known"))
@@ -275,7 +277,7 @@ mod tests {
         let mut journal = Journal::new(chain.clone(), address.clone());
         let mut commands =
             Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() };
-        let parties = Parties { chain, address, signer: Stuck };
+        let parties = Parties { chain, dialect: Dialect::default(), address, signer: Stuck };
         let served = tokio::spawn(async move {
             let (reader, mut writer) = split(signer);
             let mut reader = requests(reader);

@@ -250,7 +250,7 @@ mod tests {
                 let other = text.replace("ml_dsa_65", "mldsa65");
                 assert_eq!(parse_cluster(&other, Path::new("cluster.toml")).unwrap(), whole);
                 let refused = refusal(&text.replace("ml_dsa_65", "secp256k1"));
-                assert!(refused.contains("a secp256k1 public key has 33 bytes, not 1952"));
+                assert!(refused.contains("secp256k1 public key has 33 bytes, not 1952"), "{refused}");
                 assert!(refusal(&text.replace("ml_dsa_65", "rsa")).contains("found \"rsa\""));
             }
         }

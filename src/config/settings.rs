@@ -243,6 +243,7 @@ impl Settings {
         for chain in &self.chains {
             let listed = cluster.keys().get(&chain.id);
             if let (KeySource::Whole(source), Some(listed)) = (&chain.key, listed)
+                && listed.threshold.is_none()
                 && source.algorithm() != listed.public_key.algorithm()
             {
                 let (configured, listed) = (source.algorithm(), listed.public_key.algorithm());

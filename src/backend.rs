@@ -14,11 +14,13 @@ mod awskms;
 mod fault;
 mod file;
 mod grants;
+mod later;
 mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod secret_file;
 mod source;
+mod verified;
 
 #[cfg(test)]
 mod tests_support;

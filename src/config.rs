@@ -33,13 +33,13 @@ pub use key_source::{
     BadField, EndpointError, KeyFields, KeySource, KeySourceError, Spelling, with_paths,
 };
 pub use load::{
-    KeyFileLock, LoadError, Loaded, LoadedChain, LoadedKey, Membership, TakenState, consensus_keys,
-    load, take_state,
+    LoadError, Loaded, LoadedChain, LoadedKey, Membership, TakenState, consensus_keys, load,
+    take_state,
 };
 pub use log::{LogError, LogFormat, LogLevel};
 pub use new_home::{NewHome, NewNode};
 pub use noise_identity::{NoiseIdentityError, create_noise_identity, read_noise_identity};
-pub use read::{Bytes32, Bytes32Error};
+pub use read::{PublicKeyText, PublicKeyTextError};
 pub use settings::{
     Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,
     Overrides, Settings, ValidatorSettings,

@@ -14,7 +14,7 @@ mod verify;
 pub use chain::{ChainId, ChainIdError};
 pub use cluster::{CertificatePin, Cluster, ClusterError, ClusterKey, Member, SetupHash};
 pub use hrs::{Height, Hrs, HrsError, Round, Step};
-pub use key::{Algorithm, KeyId, PublicKey, PublicKeyError, Signature};
+pub use key::{Algorithm, KeyId, PublicKey, PublicKeyError, Signature, UnknownAlgorithm};
 pub use member::{Incarnation, MemberId, MemberIdError, Threshold, ThresholdError};
 pub use timestamp::{Timestamp, TimestampError, UnixMillis};
 pub use verify::{UnfitKey, Verifier};

@@ -12,8 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cosigner::backend::{AwsKmsSource, Backends, KeyFault, OpenError, Source, WholeKey};
-use cosigner::types::{PublicKey, Signature};
-use ed25519_dalek::VerifyingKey;
+use cosigner::types::{Algorithm, PublicKey, Signature, Verifier};
 use serde_json::json;
 
 use support::granted;
@@ -50,7 +49,12 @@ fn in_environment(test: &str, environment: &[(&str, &str)]) -> bool {
 }
 
 fn source(endpoint: String, key_id: &str) -> Source {
+    source_of(Algorithm::Ed25519, endpoint, key_id)
+}
+
+fn source_of(algorithm: Algorithm, endpoint: String, key_id: &str) -> Source {
     Source::AwsKms(AwsKmsSource {
+        algorithm,
         key_id: key_id.to_owned(),
         region: None,
         profile: None,
@@ -59,10 +63,7 @@ fn source(endpoint: String, key_id: &str) -> Source {
 }
 
 fn holds(key: &PublicKey, message: &[u8], signature: Option<&Signature>) {
-    let key = VerifyingKey::from_bytes(key.as_bytes().try_into().unwrap()).unwrap();
-    let signature = signature.unwrap().as_bytes();
-    let signature = ed25519_dalek::Signature::from_slice(signature).unwrap();
-    key.verify_strict(message, &signature).unwrap();
+    assert!(Verifier::new(key).unwrap().accepts(message, signature.unwrap()));
 }
 
 /// Signs a precommit with an extension, and verifies both.
@@ -148,7 +149,7 @@ fn credentials_come_from_a_profile_and_files_are_read_anew() {
     assert!(open_with_profile(&kms, "validators").is_err());
     let Source::AwsKms(mut source) = source(kms.endpoint(), kms_fault::ALIAS) else { panic!() };
     source.profile = Some("validators".to_owned());
-    let expected = PublicKey::ed25519(kms.public_key());
+    let expected = kms.public_key();
     let mut key = Backends::default().open(&Source::AwsKms(source), Some(&expected)).unwrap();
     assert_eq!(key.health().unwrap_err().word(), "credentials");
     fs::write(&file, profile("validators")).unwrap();
@@ -198,6 +199,30 @@ fn an_emulated_key_signs_by_id_arn_and_alias() {
     let refused = Backends::default().open(&by_alias, Some(&other)).err().unwrap();
     let OpenError::Fault { fault, .. } = refused else { panic!("{refused}") };
     assert_eq!(fault.word(), "wrong_key");
+}
+
+#[test]
+#[ignore = "needs the KMS emulator: scripts/test runs it"]
+fn emulated_secp256k1_keys_sign_for_both_algorithms() {
+    if !in_environment("emulated_secp256k1_keys_sign_for_both_algorithms", &CREDENTIALS) {
+        return;
+    }
+    let kms = Ministack::start();
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+        let made = kms.create_key_of(algorithm);
+        let id = made["KeyId"].as_str().unwrap();
+        let by_id = source_of(algorithm, kms.endpoint(), id);
+        let mut key = Backends::default().open(&by_id, None).unwrap();
+        assert_eq!(key.public_key().algorithm(), algorithm);
+        // Its nonces are random: each signature has another s, and another v.
+        for height in 1..20 {
+            sign(key.as_mut(), height).unwrap();
+        }
+        assert_eq!(key.health(), Ok(()));
+        let refused = Backends::default().open(&source(kms.endpoint(), id), None).err().unwrap();
+        let text = refused.to_string();
+        assert!(text.contains("ECC_SECG_P256K1") && text.contains("\"ed25519\""), "{text}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use cosigner::types::PublicKey;
 use serde_json::Value;
 use states::{Precommit, tmkms};
 use support::asker::{Ask, Asker, Ending, Kind};
@@ -36,7 +37,7 @@ struct Left {
     directory: TempDir,
     key_file: PathBuf,
     private: [u8; 64],
-    public: [u8; 32],
+    public: PublicKey,
 }
 
 impl Left {
@@ -44,7 +45,7 @@ impl Left {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key_file = directory.path().join("priv_validator_key.json");
-        let public = key::write_throwaway(&key_file);
+        let public = PublicKey::ed25519(key::write_throwaway(&key_file));
         let file: Value = serde_json::from_slice(&fs::read(&key_file).unwrap()).unwrap();
         let private = BASE64.decode(file["priv_key"]["value"].as_str().unwrap()).unwrap();
         Self { directory, key_file, private: private.try_into().unwrap(), public }
@@ -68,7 +69,7 @@ impl Left {
     fn alone(&self, text: &[u8]) -> Shape {
         let path = self.write("secrets/key", &BASE64.encode(text)).display().to_string();
         let flags = ["--backend", "file", "--path", &path].map(str::to_owned).to_vec();
-        Shape::alone(Backend { flags, environment: Vec::new(), public_key: self.public })
+        Shape::alone(Backend { flags, environment: Vec::new(), public_key: self.public.clone() })
     }
 }
 
@@ -115,7 +116,7 @@ impl Moved {
     /// Makes the homes and imports; nothing is started yet.
     fn new(left: &Left, shape: Shape, from: &str, files: &[&Path]) -> Self {
         let mut asker = Asker::listen();
-        asker.verify_with(left.public);
+        asker.verify_with(left.public.clone());
         let cluster = Cluster::new(shape.validator_of_all(&asker.address()));
         import(&cluster, from, files);
         Self { cluster, asker }

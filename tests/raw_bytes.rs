@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cosigner::privval::proto::{SignBytesRequest, SignBytesResponse, message::Sum};
 use cosigner::privval::sign_bytes;
-use cosigner::types::ChainId;
+use cosigner::types::{ChainId, PublicKey};
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
@@ -56,9 +56,9 @@ fn ask(asker: &mut Asker, request: SignBytesRequest) -> SignBytesResponse {
     }
 }
 
-fn assert_signed(response: &SignBytesResponse, public_key: [u8; 32], bytes: &[u8]) {
+fn assert_signed(response: &SignBytesResponse, public_key: PublicKey, bytes: &[u8]) {
     assert!(response.error.is_none(), "{response:?}");
-    let key = VerifyingKey::from_bytes(&public_key).unwrap();
+    let key = VerifyingKey::from_bytes(public_key.as_bytes().try_into().unwrap()).unwrap();
     let signature = Signature::from_slice(&response.signature).unwrap();
     key.verify_strict(bytes, &signature).unwrap();
 }
@@ -105,7 +105,7 @@ fn signs_beside_votes(shape: Shape) -> Cluster {
             let mut signed = 0_u64;
             while signed < 20 || !done.load(Ordering::Relaxed) {
                 let bytes = [SECRET, &signed.to_be_bytes()].concat();
-                assert_signed(&ask(&mut asker, plain(&bytes)), public_key, &bytes);
+                assert_signed(&ask(&mut asker, plain(&bytes)), public_key.clone(), &bytes);
                 let vote = ask(&mut asker, plain(&conflicting_vote(1)));
                 assert!(refusal(&vote).contains("canonical vote"), "{vote:?}");
                 signed += 1;

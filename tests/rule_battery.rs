@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use cosigner::privval::{Fields, VoteKind};
-use cosigner::types::Timestamp;
+use cosigner::types::{Algorithm, Timestamp};
 use support::asker::{Ask, Asker, Ending};
 use support::cluster::{Cluster, Shape};
 use support::node::content::{Signed, block, proposal, vote};
@@ -140,6 +140,60 @@ fn a_key_file_passes_alone() {
 #[test]
 fn a_key_file_passes_in_a_cluster() {
     passes(Shape::file(3));
+}
+
+#[test]
+fn a_secp256k1_key_file_passes_alone() {
+    passes(Shape::file(1).algorithm(Algorithm::Secp256k1));
+}
+
+#[test]
+fn a_secp256k1eth_key_file_passes_alone() {
+    passes(Shape::file(1).algorithm(Algorithm::Secp256k1Eth));
+}
+
+#[test]
+fn an_ml_dsa_65_key_file_passes_alone() {
+    passes(Shape::file(1).algorithm(Algorithm::MlDsa65));
+}
+
+#[test]
+fn an_ml_dsa_65_key_file_passes_in_a_cluster() {
+    passes(Shape::file(3).algorithm(Algorithm::MlDsa65));
+}
+
+/// Both forms, and each at its place in the reply: the node that reads them finds the key.
+#[test]
+fn a_validator_of_either_line_reads_the_key_of_every_algorithm() {
+    for algorithm in Algorithm::ALL {
+        for version in ["v1", "v2"] {
+            let shape = Shape::file(1).algorithm(algorithm).privval_version(version);
+            let mut battery = Battery::new(shape);
+            let key = battery.asker.ask_public_key(PATIENCE);
+            assert_eq!(key, Some(battery._cluster.public_key()), "{algorithm} {version}");
+            battery.signed(&prevote(7, 0, 1), None);
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "pkcs11")]
+#[ignore = "needs softhsm2 and opensc; scripts/test runs it"]
+fn secp256k1_tokens_pass_alone() {
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+        let token = support::softhsm::SoftHsm::generated_of(algorithm);
+        passes(Shape::alone(token.backend()));
+    }
+}
+
+#[test]
+#[cfg(feature = "awskms")]
+fn secp256k1_keys_of_aws_kms_pass_alone() {
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+        let kms = support::kms_fault::KmsFault::start_of(algorithm, [42; 32]);
+        let environment = support::kms::Environment::new();
+        passes(Shape::alone(environment.told(&kms)));
+    }
 }
 
 #[test]

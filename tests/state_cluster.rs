@@ -76,7 +76,7 @@ fn a_cluster_stops_at_its_ceiling_and_exports_its_last_signature_with_the_bytes(
     for id in cluster.ids() {
         cluster.terminate(id);
     }
-    let key = VerifyingKey::from_bytes(&cluster.public_key()).unwrap();
+    let key = VerifyingKey::try_from(cluster.public_key().as_bytes()).unwrap();
     let mut texts = Vec::new();
     for id in cluster.ids() {
         let text = state(&cluster, id, &["export"]);

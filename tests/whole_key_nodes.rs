@@ -10,13 +10,14 @@ mod support;
 
 use std::time::Duration;
 
+use cosigner::types::Algorithm;
 use support::cluster::{Cluster, Shape};
-use support::comet::{Comet, Signer};
-use support::kms;
+use support::comet::{Comet, Signer, version};
 use support::ministack::Ministack;
 use support::ports;
 use support::softhsm::SoftHsm;
 use support::story::{Story, check_every_commit, kill_and_restart};
+use support::{key, kms};
 
 /// For a hundred blocks on a busy machine; on an idle one they take ten seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -53,13 +54,30 @@ fn a_key_file_makes_blocks_alone() {
     makes_blocks(node, shape, &tcp());
 }
 
+/// Those besides Ed25519 that the node's release knows.
+#[test]
+#[ignore = "needs Go; scripts/test runs it"]
+fn key_files_of_other_algorithms_make_blocks_alone() {
+    let known: &[Algorithm] = match version().as_str() {
+        newest if newest.starts_with("v0.40") => &Algorithm::ALL[1..],
+        _ => &[Algorithm::Secp256k1],
+    };
+    for &algorithm in known {
+        let node = Comet::init(true);
+        let directory = tempfile::tempdir().unwrap();
+        let key_file = directory.path().join("priv_validator_key.json");
+        node.set_validator(&key::write_throwaway_of(algorithm, &key_file));
+        makes_blocks(node, Shape::file(1).algorithm(algorithm).key_file(key_file), &tcp());
+    }
+}
+
 #[test]
 #[ignore = "needs Go, softhsm2 and opensc; scripts/test runs it"]
 fn a_token_makes_blocks_with_vote_extensions_alone() {
     let token = SoftHsm::generated();
     let backend = token.backend();
     let node = Comet::init(true);
-    node.set_validator(backend.public_key);
+    node.set_validator(&backend.public_key);
     let address = node.socket();
     makes_blocks(node, Shape::alone(backend), &address);
 }
@@ -70,7 +88,7 @@ fn aws_kms_makes_blocks_with_vote_extensions_alone() {
     let (kms, environment) = (Ministack::start(), kms::Environment::new());
     let backend = environment.emulated(&kms);
     let node = Comet::init(true);
-    node.set_validator(backend.public_key);
+    node.set_validator(&backend.public_key);
     makes_blocks(node, Shape::alone(backend), &tcp());
 }
 

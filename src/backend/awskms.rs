@@ -7,11 +7,13 @@
 //! - `blocking`: calls block on the key's own thread; the network lives on another one.
 //! - `wallet`: credentials, renewed ahead of time.
 //! - `connect`: client, deadlines, and the checks of a key.
+//! - `kind`: what KMS calls the keys of each algorithm.
 //! - `fault`: what AWS says, as a [`KeyFault`].
 
 mod blocking;
 mod connect;
 mod fault;
+mod kind;
 #[cfg(test)]
 mod tests;
 mod wallet;
@@ -22,7 +24,7 @@ use aws_sdk_kms::config::SharedHttpClient;
 
 use super::{AwsKmsSource, Granted, KeyFault, Signatures, WholeKey};
 use crate::privval::RawAllowed;
-use crate::types::{PublicKey, Signature};
+use crate::types::{Algorithm, PublicKey, Signature};
 use blocking::Blocking;
 use connect::{Connection, Retries};
 use wallet::{Load, Wallet};
@@ -196,7 +198,8 @@ impl WholeKey for AwsKms {
     }
 
     fn message_limit(&self) -> Option<usize> {
-        Some(MESSAGE_LIMIT)
+        // Of the others only a hash is sent.
+        (self.public_key.algorithm() == Algorithm::Ed25519).then_some(MESSAGE_LIMIT)
     }
 }
 

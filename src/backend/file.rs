@@ -1,21 +1,25 @@
 //! A key in a file, held in memory.
 //!
-//! What the file is, its content says: CometBFT's `priv_validator_key.json`, or base64 of 32 or 64
-//! bytes as tmkms keeps it. Signatures are those of RFC 8032: the same bytes give the same one.
+//! What the file is, its content says: CometBFT's `priv_validator_key.json`, or the bare key as text.
+//! The same bytes give the same signature, whatever the algorithm.
 
+mod bare;
 mod comet;
-mod raw;
+mod ed25519;
+mod ml_dsa;
+mod secret;
 
 use std::path::PathBuf;
 
 use super::secret_file::{self, SecretFileError};
+use super::verified::{TEST_MESSAGE, verifier};
 use super::{FileSource, Granted, KeyFault, Signatures, WholeKey};
 use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature};
-use raw::Secret;
+use secret::Secret;
 
+pub use bare::RawKeyError;
 pub use comet::{KeyFile, KeyFileError};
-pub use raw::RawKeyError;
 
 /// More than any key file has.
 const MAX_BYTES: usize = 64 * 1024;
@@ -48,6 +52,26 @@ pub enum FileKeyError {
         /// What is wrong.
         source: RawKeyError,
     },
+    /// A key of another algorithm.
+    #[error(
+        "{path}: holds a {found} key, but algorithm = \"{configured}\" is set for it (\"ed25519\" where \
+         nothing is said): say algorithm = \"{found}\" if this is the chain's key, else put that one there",
+        path = path.display()
+    )]
+    Algorithm {
+        /// The file.
+        path: PathBuf,
+        /// What the settings say.
+        configured: Algorithm,
+        /// What the file holds.
+        found: Algorithm,
+    },
+    /// Parts that do not belong together.
+    #[error("{path}: the key in it makes signatures that do not verify: the file is damaged", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
     /// A key, and not the one that is wanted.
     #[error(
         "{path}: holds another key: its public key is {found:?}, expected was {expected:?}; \
@@ -71,15 +95,20 @@ impl FileKey {
     ) -> Result<Self, FileKeyError> {
         let path = || source.path.clone();
         let text = secret_file::read(&source.path, "validator's key file", MAX_BYTES)?;
+        let configured = source.algorithm;
         let secret = if text.trim_ascii_start().starts_with(b"{") {
-            let file = KeyFile::parse(&text)
+            let (secret, _) = comet::parse(&text)
                 .map_err(|source| FileKeyError::Comet { path: path(), source })?;
-            Secret::from_seed(&file.seed)
+            secret
         } else {
-            Secret::parse(&text, expected)
+            bare::parse(&text, configured, expected)
                 .map_err(|source| FileKeyError::Raw { path: path(), source })?
         };
-        let public_key = secret.public_key();
+        let found = secret.algorithm();
+        if found != configured {
+            return Err(FileKeyError::Algorithm { path: path(), configured, found });
+        }
+        let public_key = tried(&secret).ok_or_else(|| FileKeyError::Damaged { path: path() })?;
         match expected {
             Some(expected) if *expected != public_key => Err(FileKeyError::WrongKey {
                 path: path(),
@@ -91,22 +120,46 @@ impl FileKey {
     }
 }
 
+/// The public key, if it verifies what the private one signs.
+fn tried(secret: &Secret) -> Option<PublicKey> {
+    let public_key = secret.public_key()?;
+    let signature = secret.sign(TEST_MESSAGE).ok()?;
+    verifier(&public_key).ok()?.accepts(TEST_MESSAGE, &signature).then_some(public_key)
+}
+
+impl FileKeyError {
+    /// Whether it may pass by itself: the file comes, or can be read again.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self, Self::File(SecretFileError::Missing { .. } | SecretFileError::Io { .. }))
+    }
+
+    /// The same, of a key that is opened while the node runs.
+    pub(super) fn fault(self) -> KeyFault {
+        match self {
+            Self::File(SecretFileError::Missing { .. }) => KeyFault::NotFound(self.to_string()),
+            Self::File(SecretFileError::Io { .. }) => KeyFault::Unreachable(self.to_string()),
+            Self::WrongKey { expected, found, .. } => KeyFault::WrongKey { expected, found },
+            other => KeyFault::Unfit(other.to_string()),
+        }
+    }
+}
+
 impl WholeKey for FileKey {
     fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
-        let sign = |bytes: &[u8]| Signature::new(Algorithm::Ed25519, self.secret.sign(bytes));
+        let sign = |bytes: &[u8]| self.secret.sign(bytes);
         Ok(Signatures {
-            vote: granted.vote().map(sign),
-            extension: granted.extension().map(sign),
-            non_rp: granted.non_rp().map(sign),
+            vote: granted.vote().map(sign).transpose()?,
+            extension: granted.extension().map(sign).transpose()?,
+            non_rp: granted.non_rp().map(sign).transpose()?,
         })
     }
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
-        Ok(Signature::new(Algorithm::Ed25519, self.secret.sign(allowed.as_bytes())))
+        self.secret.sign(allowed.as_bytes())
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

@@ -1,7 +1,8 @@
 //! From settings to a key.
 
 use super::file::{FileKey, FileKeyError};
-use super::{KeyFault, Source, WholeKey};
+use super::later::Later;
+use super::{FileSource, KeyFault, Source, WholeKey};
 use crate::types::PublicKey;
 
 /// Why a key was not opened.
@@ -65,6 +66,101 @@ impl Backends {
     }
 }
 
+impl Backends {
+    /// Opens a key whose public half is known, as a node does that starts: a file that is not there yet,
+    /// and whatever is in a token, is opened by the first who uses the key or asks for its health. So
+    /// what is missing, or hangs, concerns nobody but the key's own chain.
+    ///
+    /// # Errors
+    /// [`OpenError`], if it is known already that the key is another one or cannot be used.
+    pub fn open_known(
+        &mut self,
+        source: &Source,
+        expected: &PublicKey,
+    ) -> Result<Box<dyn WholeKey>, OpenError> {
+        match source {
+            Source::File(file) => match FileKey::open(file, Some(expected)) {
+                Ok(key) => Ok(Box::new(key)),
+                Err(why) if why.may_pass() => Ok(Box::new(file_later(file, expected))),
+                Err(why) => Err(why.into()),
+            },
+            #[cfg(feature = "pkcs11")]
+            Source::Pkcs11(token) => {
+                let (module, token) = (self.modules.get(&token.module), token.clone());
+                let known = expected.clone();
+                let open = move || super::pkcs11::open(&token, Some(&known), module.clone());
+                Ok(Box::new(Later::new(expected, Box::new(open))))
+            }
+            other => self.open(other, Some(expected)),
+        }
+    }
+}
+
+fn file_later(file: &FileSource, expected: &PublicKey) -> Later {
+    let (file, known) = (file.clone(), expected.clone());
+    let open = move || match FileKey::open(&file, Some(&known)) {
+        Ok(key) => Ok(Box::new(key) as Box<dyn WholeKey>),
+        Err(why) => Err(why.fault()),
+    };
+    Later::new(expected, Box::new(open))
+}
+
+#[cfg(test)]
+mod known_tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::backend::tests_support::{comet_key_file, grant, precommit};
+    use crate::types::Algorithm;
+
+    #[test]
+    fn a_key_file_that_is_missing_is_found_when_it_comes_if_the_key_is_known() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("key.json");
+        let (text, public_key) = comet_key_file(Algorithm::Secp256k1, 7);
+        let algorithm = Algorithm::Secp256k1;
+        let source = Source::File(FileSource { algorithm, path: path.clone() });
+        let put = |text: &str, mode| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let mut backends = Backends::default();
+        assert!(matches!(backends.open(&source, None), Err(OpenError::File(_))));
+        let mut key = backends.open_known(&source, &public_key).unwrap();
+        assert_eq!(*key.public_key(), public_key);
+        assert_eq!(key.health().unwrap_err().word(), "not_found");
+        let granted = || grant(&public_key, &precommit(5), None).0;
+        assert_eq!(key.sign(granted()).unwrap_err().word(), "not_found");
+        // Half of it, one that others can read, and another one: each is named, none is used.
+        put(&text[..40], 0o600);
+        assert_eq!(key.health().unwrap_err().word(), "unfit");
+        put(&text, 0o644);
+        assert!(key.health().unwrap_err().to_string().contains("chmod 0600"));
+        put(&comet_key_file(Algorithm::Secp256k1, 8).0, 0o600);
+        assert_eq!(key.health().unwrap_err().word(), "wrong_key");
+        put(&text, 0o600);
+        key.health().unwrap();
+        key.sign(granted()).unwrap();
+        // In memory now.
+        fs::remove_file(&path).unwrap();
+        key.health().unwrap();
+    }
+
+    #[test]
+    fn another_key_in_a_file_that_is_there_is_refused_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("key.json");
+        let algorithm = Algorithm::MlDsa65;
+        fs::write(&path, comet_key_file(algorithm, 7).0).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let other = comet_key_file(algorithm, 8).1;
+        let source = Source::File(FileSource { algorithm, path });
+        let refused = Backends::default().open_known(&source, &other).err().unwrap();
+        assert!(matches!(refused, OpenError::File(FileKeyError::WrongKey { .. })));
+    }
+}
+
 #[cfg(all(test, not(feature = "pkcs11")))]
 mod tests {
     use super::*;
@@ -73,6 +169,7 @@ mod tests {
     #[test]
     fn a_build_without_the_backend_says_so() {
         let source = Source::Pkcs11(Pkcs11Source {
+            algorithm: crate::types::Algorithm::Ed25519,
             module: "/nothing.so".into(),
             token: Token::Slot(0),
             key_label: Some("validator".to_owned()),

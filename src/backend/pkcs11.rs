@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::{Granted, KeyFault, Pkcs11Source, Signatures, WholeKey};
 use crate::privval::RawAllowed;
-use crate::types::{Algorithm, PublicKey, Signature};
+use crate::types::{PublicKey, Signature};
 use connection::{Connection, Held};
 pub(super) use module::Modules;
 use module::{Module, Stale};
@@ -88,9 +88,7 @@ impl WholeKey for TokenKey {
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
         self.with_key(|held| {
-            let sign = |bytes: &[u8]| {
-                held.sign(bytes).map(|bytes| Signature::new(Algorithm::Ed25519, bytes))
-            };
+            let sign = |bytes: &[u8]| held.sign(bytes);
             let vote = granted.vote().map(sign).transpose()?;
             let extension = granted.extension().map(sign).transpose()?;
             let non_rp = granted.non_rp().map(sign).transpose()?;
@@ -99,8 +97,7 @@ impl WholeKey for TokenKey {
     }
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
-        let bytes = self.with_key(|held| held.sign(allowed.as_bytes()))?;
-        Ok(Signature::new(Algorithm::Ed25519, bytes))
+        self.with_key(|held| held.sign(allowed.as_bytes()))
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

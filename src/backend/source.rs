@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use crate::types::Algorithm;
+
 /// `key = { backend = … }` of a whole key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -19,6 +21,8 @@ pub enum Source {
 /// A key in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSource {
+    /// What the key signs with.
+    pub algorithm: Algorithm,
     /// The file, absolute.
     pub path: PathBuf,
 }
@@ -26,6 +30,8 @@ pub struct FileSource {
 /// A key in a PKCS#11 token. At least one of `key_label` and `key_id` is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pkcs11Source {
+    /// What the key signs with.
+    pub algorithm: Algorithm,
     /// The token's module, a shared library; absolute.
     pub module: PathBuf,
     /// Which token.
@@ -61,6 +67,8 @@ pub enum Pin {
 /// A key in AWS KMS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsKmsSource {
+    /// What the key signs with.
+    pub algorithm: Algorithm,
     /// Key id, ARN, or `alias/…`.
     pub key_id: String,
     /// Region; else as the AWS command line finds it.
@@ -79,6 +87,18 @@ impl Source {
             Self::File(_) => "file",
             Self::Pkcs11(_) => "pkcs11",
             Self::AwsKms(_) => "awskms",
+        }
+    }
+}
+
+impl Source {
+    /// What the key signs with.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::File(file) => file.algorithm,
+            Self::Pkcs11(token) => token.algorithm,
+            Self::AwsKms(kms) => kms.algorithm,
         }
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bech32::{Bech32, Hrp};
 
 use crate::config::{Home, consensus_keys};
-use crate::types::{ChainId, PublicKey};
+use crate::types::{Algorithm, ChainId, PublicKey};
 
 use super::CliError;
 
@@ -21,7 +21,8 @@ Examples:
   cosigner address --home /var/lib/cosigner
   cosigner address --chain-id osmosis-1 --prefix osmo
 
-The last line is what `simd comet show-validator` prints.")]
+The last line is what `simd comet show-validator` prints; for secp256k1eth and ml_dsa_65 it is the key as
+CometBFT's genesis has it.")]
 pub(super) struct Args {
     /// This chain only
     #[arg(long, value_name = "CHAIN", value_parser = chain_id)]
@@ -42,14 +43,23 @@ pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
             // Writing to a String does not fail.
             let _ = writeln!(text, "chain       {chain}");
             text.push_str(&describe(key, args.prefix));
-            let value = BASE64.encode(key.as_bytes());
-            let _ = writeln!(
-                text,
-                "public key  {{\"@type\":\"/cosmos.crypto.ed25519.PubKey\",\"key\":\"{value}\"}}"
-            );
+            let _ = writeln!(text, "public key  {}", public_key(key));
         }
     }
     super::print(&text)
+}
+
+/// As the Cosmos SDK writes it; keys that the SDK has no type for, as CometBFT's genesis does.
+fn public_key(key: &PublicKey) -> String {
+    let value = BASE64.encode(key.as_bytes());
+    let sdk = |name| format!("{{\"@type\":\"/cosmos.crypto.{name}.PubKey\",\"key\":\"{value}\"}}");
+    let comet = |name| format!("{{\"type\":\"{name}\",\"value\":\"{value}\"}}");
+    match key.algorithm() {
+        Algorithm::Ed25519 => sdk("ed25519"),
+        Algorithm::Secp256k1 => sdk("secp256k1"),
+        Algorithm::Secp256k1Eth => comet("tendermint/PubKeySecp256k1eth"),
+        Algorithm::MlDsa65 => comet("cometbft/PubKeyMlDsa65"),
+    }
 }
 
 /// Address in both its forms, a line each.

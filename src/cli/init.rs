@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::backend::{Backends, Source};
-use crate::config::{Bytes32, Home, HostPort, KeySource};
+use crate::config::{Home, HostPort, KeySource, PublicKeyText};
 use crate::types::{ChainId, ClusterKey, PublicKey};
 use crate::validator::Address as ValidatorAddress;
 
@@ -69,10 +69,10 @@ pub(super) struct Args {
     /// The chain that the key signs for
     #[arg(long, value_name = "CHAIN", value_parser = chain_id)]
     chain_id: ChainId,
-    /// The validator's public key, 32 bytes in base64, as the chain shows it: any other key is
-    /// refused, and the key need not be within reach now
+    /// The validator's public key in base64, as the chain shows it: any other key is refused, and the
+    /// key need not be within reach now
     #[arg(long, value_name = "BASE64")]
-    public_key: Option<Bytes32>,
+    public_key: Option<PublicKeyText>,
     #[command(flatten)]
     floor: FloorArgs,
     /// A validator to dial, tcp://host:port, unix://path or noise://PEERID@ip:port; may be repeated

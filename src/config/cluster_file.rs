@@ -11,10 +11,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::types::{
-    CertificatePin, Cluster, ClusterKey, Member, MemberId, PublicKey, Threshold, ThresholdError,
+    Algorithm, CertificatePin, Cluster, ClusterKey, Member, MemberId, Threshold, ThresholdError,
 };
 
-use super::read::{Bytes32, Chain, Id, Parsed};
+use super::read::{Bytes32, Chain, Id, Parsed, PublicKeyText};
 use super::text::{line_of, quoted};
 use super::{ConfigError, HostPort};
 
@@ -44,7 +44,9 @@ struct RawMember {
 #[serde(deny_unknown_fields)]
 struct RawKey {
     chain_id: Chain,
-    public_key: Parsed<Bytes32>,
+    /// Ed25519 where nothing is said.
+    algorithm: Option<Parsed<Algorithm>>,
+    public_key: Spanned<Parsed<PublicKeyText>>,
     threshold: Option<Spanned<u16>>,
     #[serde(default = "first")]
     generation: u32,
@@ -119,6 +121,10 @@ fn cluster_key(
     text: &str,
     file: &Path,
 ) -> Result<ClusterKey, ConfigError> {
+    let algorithm = raw.algorithm.map_or(Algorithm::Ed25519, |algorithm| algorithm.0);
+    let line = line_of(text, raw.public_key.span().start);
+    let refused = |source| ConfigError::PublicKey { file: file.to_owned(), line, source };
+    let public_key = raw.public_key.into_inner().0.of(algorithm).map_err(refused)?;
     let threshold = match raw.threshold {
         None => None,
         Some(t) => {
@@ -137,7 +143,7 @@ fn cluster_key(
         raw.verifying_shares.into_iter().map(|(id, share)| (id.0, share.0.0)).collect();
     Ok(ClusterKey {
         chain: raw.chain_id.0,
-        public_key: PublicKey::ed25519(raw.public_key.0.0),
+        public_key,
         threshold,
         generation: raw.generation,
         verifying_shares,
@@ -175,6 +181,10 @@ fn render_key(text: &mut String, key: &ClusterKey) {
         quoted(key.chain.as_str()),
         BASE64.encode(key.public_key.as_bytes())
     );
+    let algorithm = key.public_key.algorithm();
+    if algorithm != Algorithm::Ed25519 {
+        let _ = writeln!(text, "algorithm = \"{algorithm}\"");
+    }
     if let Some(threshold) = key.threshold {
         let share = |(id, share): (&MemberId, &[u8; 32])| {
             format!("    {id} = \"{}\",\n", BASE64.encode(share))
@@ -192,7 +202,7 @@ fn render_key(text: &mut String, key: &ClusterKey) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::ChainId;
+    use crate::types::{ChainId, PublicKey};
 
     fn cluster() -> Cluster {
         let id = |id| MemberId::new(id).unwrap();
@@ -221,6 +231,45 @@ mod tests {
         let read = parse_cluster(&text, Path::new("cluster.toml")).unwrap();
         assert_eq!(read, cluster());
         assert_eq!(render_cluster(&read), text);
+    }
+
+    #[test]
+    fn a_whole_key_of_another_algorithm_is_written_with_it_and_read_again() {
+        for algorithm in Algorithm::ALL {
+            let mut key = cluster().keys().values().next().unwrap().clone();
+            let bytes = vec![2; algorithm.public_key_bytes()];
+            key.public_key = PublicKey::new(algorithm, bytes).unwrap();
+            (key.threshold, key.verifying_shares) = (None, BTreeMap::new());
+            let members = cluster().members().values().cloned().collect();
+            let whole = Cluster::new(1, members, vec![key]).unwrap();
+            let text = render_cluster(&whole);
+            let named = text.contains(&format!("algorithm = \"{algorithm}\""));
+            assert_eq!(named, algorithm != Algorithm::Ed25519, "{text}");
+            assert_eq!(parse_cluster(&text, Path::new("cluster.toml")).unwrap(), whole);
+            if algorithm == Algorithm::MlDsa65 {
+                let other = text.replace("ml_dsa_65", "mldsa65");
+                assert_eq!(parse_cluster(&other, Path::new("cluster.toml")).unwrap(), whole);
+                let refused = refusal(&text.replace("ml_dsa_65", "secp256k1"));
+                assert!(
+                    refused.contains("secp256k1 public key has 33 bytes, not 1952"),
+                    "{refused}"
+                );
+                assert!(refusal(&text.replace("ml_dsa_65", "rsa")).contains("found \"rsa\""));
+            }
+        }
+    }
+
+    #[test]
+    fn a_threshold_of_a_key_that_cannot_be_split_is_refused() {
+        let text = render_cluster(&cluster());
+        let key = BASE64.encode([9; 32]);
+        let other = format!("{}\"\nalgorithm = \"secp256k1", BASE64.encode([2; 33]));
+        let refused = refusal(&text.replace(&key, &other));
+        assert!(
+            refused.contains("is secp256k1") && refused.contains("only Ed25519 keys"),
+            "{refused}"
+        );
+        assert!(refused.contains("`cosigner init`"), "{refused}");
     }
 
     #[test]

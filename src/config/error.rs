@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::key_source::KeySourceError;
 use super::text::line_of;
-use crate::types::{ChainId, ClusterError, MemberId, PublicKey, ThresholdError};
+use crate::types::{
+    Algorithm, ChainId, ClusterError, MemberId, PublicKey, PublicKeyError, ThresholdError,
+};
 
 /// Why `cosigner.toml` or `cluster.toml` was refused. All of these end with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,34 @@ pub enum ConfigError {
         line: usize,
         /// The chain.
         chain: ChainId,
+    },
+    /// Not a public key of the key's algorithm.
+    #[error(
+        "{file}:{line}: public_key: {source}. It is read as the key's `algorithm` says, ed25519 where nothing is said",
+        file = file.display()
+    )]
+    PublicKey {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Why.
+        source: PublicKeyError,
+    },
+    /// Another algorithm than the cluster's key has.
+    #[error(
+        "{file}: chain {chain} has a key with algorithm = \"{configured}\" (\"ed25519\" where nothing is said), but \
+         the key in cluster.toml is {listed}: set algorithm = \"{listed}\" in `key` here", file = file.display()
+    )]
+    OtherAlgorithm {
+        /// `cosigner.toml`.
+        file: PathBuf,
+        /// The chain.
+        chain: ChainId,
+        /// In `cosigner.toml`.
+        configured: Algorithm,
+        /// In `cluster.toml`.
+        listed: Algorithm,
     },
     /// Extensions that only v2 has.
     #[error(

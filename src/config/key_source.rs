@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::text::nearest;
 use crate::backend::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};
+use crate::types::Algorithm;
 
 pub use endpoint::EndpointError;
 use endpoint::check_endpoint;
@@ -33,12 +34,22 @@ pub enum KeySource {
 
 /// The backends, and what each takes.
 const BACKENDS: [(&str, &[&str]); 4] = [
-    ("file", &["path"]),
+    ("file", &["path", "algorithm"]),
     (
         "pkcs11",
-        &["module", "token_label", "slot", "key_label", "key_id", "pin", "pin_env", "pin_file"],
+        &[
+            "module",
+            "token_label",
+            "slot",
+            "key_label",
+            "key_id",
+            "pin",
+            "pin_env",
+            "pin_file",
+            "algorithm",
+        ],
     ),
-    ("awskms", &["key_id", "region", "profile", "endpoint"]),
+    ("awskms", &["key_id", "region", "profile", "endpoint", "algorithm"]),
     ("threshold", &[]),
 ];
 
@@ -69,20 +80,36 @@ impl KeyFields {
                 error: KeySourceError::UnknownBackend { backend },
             });
         };
+        // Of a split key, too, to say why it has none but Ed25519.
+        let algorithm = self.algorithm();
         if let Some(found) = self.values.keys().find(|field| !allowed.contains(&field.as_str())) {
             return Err(self.unknown(found, allowed));
         }
+        let algorithm = algorithm?;
         let source = match self.backend.as_str() {
-            "file" => Source::File(FileSource { path: root.join(self.required("file", "path")?) }),
-            "pkcs11" => Source::Pkcs11(self.pkcs11(root)?),
-            "awskms" => Source::AwsKms(self.awskms()?),
-            _ => return Ok(KeySource::Threshold),
+            "file" => {
+                let path = root.join(self.required("file", "path")?);
+                Source::File(FileSource { algorithm, path })
+            }
+            "pkcs11" => Source::Pkcs11(self.pkcs11(root, algorithm)?),
+            "awskms" => Source::AwsKms(self.awskms(algorithm)?),
+            _ => return split(algorithm),
         };
         Ok(KeySource::Whole(source))
     }
 
-    fn pkcs11(&mut self, root: &Path) -> Result<Pkcs11Source, BadField> {
+    /// Ed25519 where nothing is said.
+    fn algorithm(&mut self) -> Result<Algorithm, BadField> {
+        const FIELD: &str = "algorithm";
+        let name = self.spelling.of(FIELD);
+        let Some(text) = self.text(FIELD)? else { return Ok(Algorithm::Ed25519) };
+        let refused = |source| wrong(FIELD, KeySourceError::Algorithm { field: name, source });
+        text.parse().map_err(refused)
+    }
+
+    fn pkcs11(&mut self, root: &Path, algorithm: Algorithm) -> Result<Pkcs11Source, BadField> {
         const BACKEND: &str = "pkcs11";
+        not_ml_dsa(BACKEND, algorithm)?;
         let module = root.join(self.required(BACKEND, "module")?);
         self.exactly_one(BACKEND, &["token_label", "slot"])?;
         let token = match self.slot()? {
@@ -103,10 +130,11 @@ impl KeyFields {
         } else {
             Pin::Env(self.variable(BACKEND, "pin_env")?)
         };
-        Ok(Pkcs11Source { module, token, key_label, key_id, pin })
+        Ok(Pkcs11Source { algorithm, module, token, key_label, key_id, pin })
     }
 
-    fn awskms(&mut self) -> Result<AwsKmsSource, BadField> {
+    fn awskms(&mut self, algorithm: Algorithm) -> Result<AwsKmsSource, BadField> {
+        not_ml_dsa("awskms", algorithm)?;
         let key_id = self.required("awskms", "key_id")?;
         let region = self.text("region")?;
         let region_like = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -121,7 +149,7 @@ impl KeyFields {
             check_endpoint(endpoint)
                 .map_err(|source| wrong("endpoint", KeySourceError::Endpoint { field, source }))?;
         }
-        Ok(AwsKmsSource { key_id, region, profile, endpoint })
+        Ok(AwsKmsSource { algorithm, key_id, region, profile, endpoint })
     }
 
     fn unknown(&self, found: &str, allowed: &[&str]) -> BadField {
@@ -196,6 +224,23 @@ impl KeyFields {
             return Err(wrong(field, KeySourceError::Variable { field: field_name }));
         }
         Ok(std::mem::take(&mut *name))
+    }
+}
+
+fn split(algorithm: Algorithm) -> Result<KeySource, BadField> {
+    match algorithm {
+        Algorithm::Ed25519 => Ok(KeySource::Threshold),
+        other => Err(wrong("algorithm", KeySourceError::Unsplittable { algorithm: other })),
+    }
+}
+
+/// Neither modules nor emulators that could show that it works have these keys.
+fn not_ml_dsa(backend: &'static str, algorithm: Algorithm) -> Result<(), BadField> {
+    match algorithm {
+        Algorithm::MlDsa65 => {
+            Err(wrong("algorithm", KeySourceError::AlgorithmOfBackend { backend, algorithm }))
+        }
+        Algorithm::Ed25519 | Algorithm::Secp256k1 | Algorithm::Secp256k1Eth => Ok(()),
     }
 }
 

@@ -25,8 +25,7 @@ use super::{
     Settings, check_owner, noise_identity, read_cluster, read_lives,
 };
 pub use error::LoadError;
-pub use key_lock::KeyFileLock;
-use key_lock::Sharing;
+use key_lock::{LockedKey, Sharing};
 
 /// A home, opened and checked as a whole.
 pub struct Loaded {
@@ -89,13 +88,12 @@ pub enum LoadedKey {
         grants: Threshold,
         /// Hash of the members and of this key, named in every order.
         setup: SetupHash,
-        /// Keeps other nodes of this machine off the key's file.
-        lock: Option<KeyFileLock>,
     },
 }
 
-/// Opens a home as `start` does. Signs nothing and opens no socket; a whole key's backend is asked
-/// for its public key.
+/// Opens a home as `start` does. Signs nothing and opens no socket. A whole key's backend is asked for
+/// its public key where that is not known; where it is, a token or a file that is missing is left to the
+/// key's own thread.
 ///
 /// # Errors
 /// [`LoadError`] says what is wrong in which file, and what to do.
@@ -258,8 +256,8 @@ fn open_member_chain(
     };
     let key = open_key(backends, id, source, Some(&listed.public_key))?;
     // The members of a cluster may share a file; none of them signs without the others' grants.
-    let lock = KeyFileLock::take(source, Sharing::Members)?;
-    let key = LoadedKey::Whole { key, grants, setup, lock };
+    let key = LockedKey::take(source, Sharing::Members, key)?;
+    let key = LoadedKey::Whole { key, grants, setup };
     open_chain(settings, listed.public_key.clone(), key, home)
 }
 
@@ -276,8 +274,8 @@ fn open_lone_chain(
     let public_key = key.public_key().clone();
     // Nobody else is asked, so nobody compares it.
     let setup = SetupHash([0; 32]);
-    let lock = KeyFileLock::take(source, Sharing::Nobody)?;
-    let key = LoadedKey::Whole { key, grants: Threshold::ALONE, setup, lock };
+    let key = LockedKey::take(source, Sharing::Nobody, key)?;
+    let key = LoadedKey::Whole { key, grants: Threshold::ALONE, setup };
     open_chain(settings, public_key, key, home)
 }
 
@@ -288,7 +286,11 @@ fn open_key(
     expected: Option<&PublicKey>,
 ) -> Result<Box<dyn WholeKey>, LoadError> {
     let refused = |source| LoadError::Key { chain: chain.clone(), source: Box::new(source) };
-    let key = backends.open(source, expected).map_err(refused)?;
+    let key = match expected {
+        Some(expected) => backends.open_known(source, expected),
+        None => backends.open(source, None),
+    };
+    let key = key.map_err(refused)?;
     match expected {
         // Whatever the backend: another key than the chain's is never used.
         Some(expected) if key.public_key() != expected => {

@@ -116,6 +116,7 @@ mod tests {
     use super::*;
     use crate::backend::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};
     use crate::config::Settings;
+    use crate::types::Algorithm;
 
     fn home(key: KeySource) -> NewHome {
         NewHome {
@@ -156,6 +157,7 @@ mod tests {
     fn every_backend_is_written_and_read_as_the_same_key() {
         let odd = "a \"b\" \\ 'c' # {d} = é";
         let token = |token, key_id: Option<&[u8]>, pin| Pkcs11Source {
+            algorithm: Algorithm::Secp256k1,
             module: "/usr/lib/x.so".into(),
             token,
             key_label: key_id.is_none().then(|| odd.to_owned()),
@@ -163,6 +165,7 @@ mod tests {
             pin,
         };
         let kms = |endpoint: Option<&str>| AwsKmsSource {
+            algorithm: Algorithm::Ed25519,
             key_id: "alias/validator".to_owned(),
             region: endpoint.map(|_| "us-east-1".to_owned()),
             profile: endpoint.map(|_| odd.to_owned()),
@@ -170,16 +173,23 @@ mod tests {
         };
         let inline = Pin::Inline(Zeroizing::new(odd.to_owned()));
         for source in [
-            Source::File(FileSource { path: format!("/h/{odd}.json").into() }),
+            Source::File(FileSource {
+                algorithm: Algorithm::Secp256k1Eth,
+                path: format!("/h/{odd}.json").into(),
+            }),
             Source::Pkcs11(token(Token::Label(odd.to_owned()), None, inline)),
             Source::Pkcs11(token(Token::Slot(7), Some(&[0, 0xa1]), Pin::Env("PIN_1".to_owned()))),
             Source::Pkcs11(token(Token::Slot(0), None, Pin::File("/run/pin".into()))),
+            Source::File(FileSource { algorithm: Algorithm::MlDsa65, path: "/h/k".into() }),
             Source::AwsKms(kms(None)),
             Source::AwsKms(kms(Some("https://kms.example:4566/"))),
         ] {
             let mut home = home(KeySource::Whole(source));
             assert_eq!(read(&home).chains[0].key, home.key);
-            (home.node, home.public_key) = (None, Some(PublicKey::ed25519([9; 32])));
+            let KeySource::Whole(source) = &home.key else { panic!() };
+            let algorithm = source.algorithm();
+            let pinned = PublicKey::new(algorithm, vec![2; algorithm.public_key_bytes()]);
+            (home.node, home.public_key) = (None, Some(pinned.unwrap()));
             let settings = read(&home);
             assert!(settings.node.is_none());
             assert_eq!(settings.chains[0].key, home.key);
@@ -189,7 +199,10 @@ mod tests {
 
     #[test]
     fn a_relative_path_is_written_as_it_is_and_read_inside_the_home() {
-        let key = |path: &str| KeySource::Whole(Source::File(FileSource { path: path.into() }));
+        let algorithm = Algorithm::Ed25519;
+        let key = |path: &str| {
+            KeySource::Whole(Source::File(FileSource { algorithm, path: path.into() }))
+        };
         let home = home(key("key.json"));
         assert!(home.render().contains("path = \"key.json\""));
         assert_eq!(read(&home).chains[0].key, key("/h/key.json"));

@@ -11,15 +11,15 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use zeroize::Zeroizing;
 
-use crate::types::{ChainId, MemberId};
+use crate::types::{Algorithm, ChainId, MemberId, PublicKey, PublicKeyError};
 
 /// A string that parses as `T`.
 #[derive(Clone, Debug)]
 pub(super) struct Parsed<T>(pub(super) T);
 
-/// 32 bytes in base64: a public key or share.
+/// 32 bytes in base64: a public share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes32(pub [u8; 32]);
+pub(super) struct Bytes32(pub(super) [u8; 32]);
 
 /// Why this is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +27,7 @@ pub struct Bytes32(pub [u8; 32]);
     Some(bytes) => format!("{bytes} bytes"),
     None => "something else".to_owned(),
 })]
-pub struct Bytes32Error(Option<usize>);
+pub(super) struct Bytes32Error(Option<usize>);
 
 impl FromStr for Bytes32 {
     type Err = Bytes32Error;
@@ -37,6 +37,40 @@ impl FromStr for Bytes32 {
         let bytes = BASE64.decode(text).map(Zeroizing::new).map_err(|_| Bytes32Error(None))?;
         let key = bytes.as_slice().try_into().map_err(|_| Bytes32Error(Some(bytes.len())))?;
         Ok(Self(key))
+    }
+}
+
+/// A public key in base64, of an algorithm that stands elsewhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKeyText(Zeroizing<Vec<u8>>);
+
+/// Why this is no public key. Not shown: it could be a private key that was put into the wrong place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a public key in base64, found something else")]
+pub struct PublicKeyTextError;
+
+impl FromStr for PublicKeyText {
+    type Err = PublicKeyTextError;
+
+    fn from_str(text: &str) -> Result<Self, PublicKeyTextError> {
+        let bytes = BASE64.decode(text).map(Zeroizing::new).map_err(|_| PublicKeyTextError)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl PublicKeyText {
+    /// The key, if it is one of this algorithm.
+    ///
+    /// # Errors
+    /// [`PublicKeyError`].
+    pub fn of(&self, algorithm: Algorithm) -> Result<PublicKey, PublicKeyError> {
+        PublicKey::from_encoding(algorithm, &self.0)
+    }
+}
+
+impl fmt::Debug for PublicKeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKeyText({} bytes)", self.0.len())
     }
 }
 

@@ -263,6 +263,14 @@ impl Settings {
         }
         for chain in &self.chains {
             let listed = cluster.keys().get(&chain.id);
+            if let (KeySource::Whole(source), Some(listed)) = (&chain.key, listed)
+                && listed.threshold.is_none()
+                && source.algorithm() != listed.public_key.algorithm()
+            {
+                let (configured, listed) = (source.algorithm(), listed.public_key.algorithm());
+                let chain = chain.id.clone();
+                return Err(ConfigError::OtherAlgorithm { file, chain, configured, listed });
+            }
             if let (Some(pinned), Some(listed)) = (&chain.public_key, listed)
                 && *pinned != listed.public_key
             {

@@ -10,7 +10,7 @@ use super::key_threads::KeyThread;
 use super::plane_thread::Event;
 use super::start::NodeError;
 use super::writers::Writer;
-use crate::config::{GiveUp, KeyFileLock, KeySource, LoadedChain, LoadedKey};
+use crate::config::{GiveUp, KeySource, LoadedChain, LoadedKey};
 use crate::privval::Dialect;
 use crate::signing::{ChainKey, ChainKeyError, Starting, WholeKeyInfo};
 use crate::types::{ChainId, Cluster, MemberId, PublicKey, Threshold};
@@ -35,8 +35,6 @@ pub(super) struct ChainParts {
     pub(super) writers: BTreeMap<ChainId, Writer>,
     pub(super) keys: BTreeMap<ChainId, KeyThread>,
     pub(super) starting: Vec<(Starting, Option<Duration>)>,
-    /// To be kept as long as the keys are used.
-    pub(super) locks: Vec<KeyFileLock>,
 }
 
 impl ChainParts {
@@ -69,8 +67,7 @@ impl ChainParts {
                 let listed = listed.ok_or_else(|| ChainKeyError::Whole(chain.clone()))?;
                 ChainKey::new(me, listed, share.key_hash, share.share)?
             }
-            LoadedKey::Whole { key, grants, setup, lock } => {
-                self.locks.extend(lock);
+            LoadedKey::Whole { key, grants, setup } => {
                 let members = match cluster {
                     Some(cluster) => cluster.members().keys().copied().collect(),
                     None => BTreeSet::from([me]),

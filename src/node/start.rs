@@ -187,7 +187,7 @@ impl Node {
         if stopped && signing.join().is_err() {
             error!("the signing plane has panicked");
         }
-        drop((chains.locks, lock));
+        drop(lock);
         result
     }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::dialect::Version;
 use super::extension::{Extension, ExtensionSignature};
 use super::fields::{Fields, VoteKind};
 use super::request::SignRequest;
@@ -26,7 +27,12 @@ const SIGN_BYTES_RESPONSE: u64 = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The consensus public key.
-    PublicKey(PublicKey),
+    PublicKey {
+        /// The key.
+        key: PublicKey,
+        /// Who asks: not all releases write all keys alike.
+        version: Version,
+    },
     /// The vote or proposal, signed.
     Signed(Box<SignedReply>),
     /// A signature over raw bytes.
@@ -195,7 +201,9 @@ impl Reply {
     pub fn encode(&self) -> Vec<u8> {
         let mut message = Vec::with_capacity(512);
         match self {
-            Self::PublicKey(key) => put_message(&mut message, PUB_KEY_RESPONSE, &public_key(key)),
+            Self::PublicKey { key, version } => {
+                put_message(&mut message, PUB_KEY_RESPONSE, &public_key(key, *version));
+            }
             Self::Signed(signed) => {
                 let mut response = Vec::with_capacity(384);
                 put_message(&mut response, 1, &signed.body());
@@ -265,20 +273,25 @@ const fn response_number(kind: ReplyKind) -> u64 {
     }
 }
 
-/// Readable by every release: up to v0.40 they read field 1 and skip the rest, v1 and v2 read 3 and 4.
-fn public_key(key: &PublicKey) -> Vec<u8> {
-    let mut old = Vec::with_capacity(40);
-    let number = match key.algorithm() {
-        Algorithm::Ed25519 => 1,
-        Algorithm::Secp256k1 => 2,
-        // As v0.40 numbers them.
-        Algorithm::MlDsa65 => 4,
-        Algorithm::Secp256k1Eth => 5,
+/// Readable by every release, for most keys: up to v0.40 they read field 1 and skip the rest, v1 and v2
+/// read 3 and 4. Field numbers within field 1 are those of v0.40; v2 has others, and another form of
+/// secp256k1eth keys.
+fn public_key(key: &PublicKey, version: Version) -> Vec<u8> {
+    let (number, bytes) = match (key.algorithm(), version) {
+        (Algorithm::Ed25519, _) => (1, key.as_bytes().to_vec()),
+        (Algorithm::Secp256k1, _) => (2, key.as_bytes().to_vec()),
+        (Algorithm::MlDsa65, _) => (4, key.as_bytes().to_vec()),
+        (Algorithm::Secp256k1Eth, Version::V1) => (5, key.as_bytes().to_vec()),
+        // Both coordinates. A key that is no point has signed nothing, and gets no further than here.
+        (Algorithm::Secp256k1Eth, Version::V2) => {
+            (4, key.uncompressed().map_or_else(Vec::new, |point| point.to_vec()))
+        }
     };
-    put_bytes(&mut old, number, key.as_bytes());
-    let mut response = Vec::with_capacity(96);
+    let mut old = Vec::with_capacity(bytes.len().saturating_add(8));
+    put_bytes(&mut old, number, &bytes);
+    let mut response = Vec::with_capacity(bytes.len().saturating_mul(2).saturating_add(32));
     put_message(&mut response, 1, &old);
-    put_bytes(&mut response, 3, key.as_bytes());
+    put_bytes(&mut response, 3, &bytes);
     put_bytes(&mut response, 4, key.algorithm().name().as_bytes());
     response
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{ChainId, MemberId, PublicKey, Threshold};
+use super::{Algorithm, ChainId, MemberId, PublicKey, Threshold};
 
 /// SHA-256 of a member's self-signed certificate in DER. The others accept exactly this one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +102,17 @@ pub enum ClusterError {
         chain: ChainId,
         /// The member.
         member: MemberId,
+    },
+    /// A threshold for a key that cannot be split.
+    #[error(
+        "the key of chain {chain} is {algorithm} and has a threshold, but only Ed25519 keys can be split: \
+         as a whole key it has none, and `cosigner init` makes a cluster around it"
+    )]
+    Unsplittable {
+        /// The chain.
+        chain: ChainId,
+        /// The key's.
+        algorithm: Algorithm,
     },
     /// Too few or too many members.
     #[error("a cluster has 1 to 15 members, not {0}")]
@@ -223,7 +234,11 @@ fn check_shares(
     key: &ClusterKey,
     members: &BTreeMap<MemberId, Member>,
 ) -> Result<(), ClusterError> {
+    let algorithm = key.public_key.algorithm();
     let expected: BTreeSet<MemberId> = match key.threshold {
+        Some(_) if algorithm != Algorithm::Ed25519 => {
+            return Err(ClusterError::Unsplittable { chain: key.chain.clone(), algorithm });
+        }
         Some(threshold) if usize::from(threshold.n()) != members.len() => {
             return Err(ClusterError::MemberCount {
                 chain: key.chain.clone(),
@@ -326,6 +341,33 @@ mod tests {
             Err(ClusterError::SameChain(_))
         ));
         assert_eq!(Cluster::new(1, vec![], vec![]), Err(ClusterError::Size(0)));
+    }
+
+    #[test]
+    fn only_ed25519_keys_have_a_threshold_and_the_hash_covers_the_algorithm() {
+        let of = |algorithm, threshold| {
+            let bytes = vec![2; Algorithm::public_key_bytes(algorithm)];
+            let public_key = PublicKey::new(algorithm, bytes).unwrap();
+            let verifying_shares = BTreeMap::new();
+            let whole =
+                ClusterKey { public_key, threshold: None, verifying_shares, ..key("a", 2, 3) };
+            let shared = key("a", 2, 3);
+            let ClusterKey { threshold: split, verifying_shares, .. } = shared;
+            let split = ClusterKey { threshold: split, verifying_shares, ..whole.clone() };
+            Cluster::new(1, three(), vec![if threshold { split } else { whole }])
+        };
+        let mut hashes = BTreeSet::new();
+        for algorithm in Algorithm::ALL {
+            let hash = of(algorithm, false).unwrap().key_hash(&ChainId::new("a").unwrap());
+            assert!(hashes.insert(hash.unwrap().0), "{algorithm}");
+            let split = of(algorithm, true);
+            if algorithm == Algorithm::Ed25519 {
+                split.unwrap();
+            } else {
+                let chain = ChainId::new("a").unwrap();
+                assert_eq!(split, Err(ClusterError::Unsplittable { chain, algorithm }));
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Public keys, their ids and addresses, and signatures.
 
 use std::fmt;
+use std::str::FromStr;
 
 use k256::elliptic_curve::sec1::ToSec1Point as _;
 use ripemd::Ripemd160;
@@ -51,10 +52,18 @@ pub enum PublicKeyError {
         /// Length found, in bytes.
         found: usize,
     },
+    /// The encoding has the right length and is no point of the curve.
+    #[error("these bytes are no {0} public key")]
+    NoPoint(Algorithm),
     /// No algorithm of that name.
     #[error("unknown key type {0:?}")]
     UnknownType(String),
 }
+
+/// Not the name of an algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an algorithm, ed25519, secp256k1, secp256k1eth or ml_dsa_65; found {0:?}")]
+pub struct UnknownAlgorithm(pub String);
 
 impl Algorithm {
     /// All of them.
@@ -103,6 +112,18 @@ impl Algorithm {
     }
 }
 
+/// As people write it: CometBFT's name, or `mldsa65`.
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAlgorithm> {
+        match text {
+            "mldsa65" => Ok(Self::MlDsa65),
+            name => Self::from_name(name).map_err(|_| UnknownAlgorithm(name.to_owned())),
+        }
+    }
+}
+
 impl PublicKey {
     /// Takes an encoded key of the right length. The point itself is checked by whoever verifies.
     ///
@@ -115,6 +136,22 @@ impl PublicKey {
             return Err(PublicKeyError::Length { algorithm, expected, found: bytes.len() });
         }
         Ok(Self { algorithm, bytes })
+    }
+
+    /// Takes a key as chains, tokens and services show it: as [`PublicKey::new`], or a secp256k1 key
+    /// with both its coordinates, 65 bytes with 4 in front.
+    ///
+    /// # Errors
+    /// [`PublicKeyError::Length`], [`PublicKeyError::NoPoint`].
+    pub fn from_encoding(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, PublicKeyError> {
+        match algorithm {
+            Algorithm::Secp256k1 | Algorithm::Secp256k1Eth if bytes.len() == 65 => {
+                let point = k256::PublicKey::from_sec1_bytes(bytes)
+                    .map_err(|_| PublicKeyError::NoPoint(algorithm))?;
+                Self::new(algorithm, point.to_sec1_point(true).as_bytes())
+            }
+            _ => Self::new(algorithm, bytes),
+        }
     }
 
     /// An Ed25519 key.
@@ -263,6 +300,65 @@ mod tests {
     #[test]
     fn address_is_the_one_cometbft_shows() {
         assert_eq!(hex::encode_upper(key().address()), "56475AA75463474C0285DF5DBF2BCAB73DA65135");
+    }
+
+    /// The secp256k1 point of the private key 1, the curve's generator.
+    fn generator(algorithm: Algorithm) -> PublicKey {
+        let bytes = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        PublicKey::new(algorithm, hex::decode(bytes).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_those_of_the_algorithm() {
+        // Bitcoin's and Ethereum's well-known addresses of the private key 1.
+        for (algorithm, address) in [
+            (Algorithm::Secp256k1, "751e76e8199196d454941c45d1b3a323f1433bd6"),
+            (Algorithm::Secp256k1Eth, "7e5f4552091a69125d5dfcb7b8c2659029395bdf"),
+        ] {
+            assert_eq!(hex::encode(generator(algorithm).address()), address, "{algorithm}");
+        }
+        let key = PublicKey::new(Algorithm::MlDsa65, vec![7; 1952]).unwrap();
+        let expected = Sha256::digest([7; 1952]);
+        assert_eq!(key.address(), expected[..20]);
+        // Of a point of this curve, and not of other bytes.
+        let none = PublicKey::new(Algorithm::Secp256k1Eth, vec![2; 33]).unwrap();
+        assert_ne!(none.address(), generator(Algorithm::Secp256k1Eth).address());
+    }
+
+    #[test]
+    fn a_point_is_taken_and_shown_with_both_coordinates() {
+        for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+            let key = generator(algorithm);
+            let long = key.uncompressed().unwrap();
+            assert_eq!(long[0], 4);
+            assert_eq!(PublicKey::from_encoding(algorithm, &long).as_ref(), Ok(&key));
+            assert_eq!(PublicKey::from_encoding(algorithm, key.as_bytes()).as_ref(), Ok(&key));
+            let mut off = long;
+            off[64] ^= 1;
+            let refused = PublicKey::from_encoding(algorithm, &off);
+            assert_eq!(refused, Err(PublicKeyError::NoPoint(algorithm)));
+        }
+        assert_eq!(key().uncompressed(), None);
+        let refused = PublicKey::from_encoding(Algorithm::Ed25519, &[4; 65]);
+        assert!(matches!(refused, Err(PublicKeyError::Length { found: 65, .. })));
+    }
+
+    #[test]
+    fn algorithms_have_cometbfts_names_and_one_more_spelling() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.name().parse(), Ok(algorithm));
+            assert_eq!(Algorithm::from_name(algorithm.name()), Ok(algorithm));
+        }
+        assert_eq!("mldsa65".parse(), Ok(Algorithm::MlDsa65));
+        assert!(Algorithm::from_name("mldsa65").is_err(), "on the wire there is one name");
+        assert_eq!("rsa".parse::<Algorithm>(), Err(UnknownAlgorithm("rsa".to_owned())));
+    }
+
+    #[test]
+    fn keys_of_other_algorithms_have_other_ids() {
+        let [first, second] = [Algorithm::Secp256k1, Algorithm::Secp256k1Eth].map(generator);
+        assert_eq!(first.as_bytes(), second.as_bytes());
+        assert_ne!(first.id(), second.id());
     }
 
     #[test]

@@ -158,4 +158,68 @@ mod tests {
         assert!(!with(1 - v.to_byte()));
         assert!(!with(v.to_byte() + 2) && !with(v.to_byte() + 27));
     }
+
+    #[test]
+    fn accepts_ml_dsa_65_without_a_context_alone() {
+        use ml_dsa::{ExpandedSigningKey, Seed};
+        let key = ExpandedSigningKey::<MlDsa65>::from_seed(&Seed::from([7; 32]));
+        let encoded = key.verifying_key().encode();
+        let public = PublicKey::new(Algorithm::MlDsa65, &encoded[..]).unwrap();
+        let verifier = Verifier::new(&public).unwrap();
+        let made = |message: &[u8], context: &[u8]| {
+            let bytes = key.sign_deterministic(message, context).unwrap().encode();
+            signature(Algorithm::MlDsa65, &bytes)
+        };
+        let right = made(b"message", b"");
+        assert_eq!(right.as_bytes().len(), Algorithm::MlDsa65.signature_bytes());
+        assert_eq!(right, made(b"message", b""), "the variant without randomness");
+        assert!(verifier.accepts(b"message", &right));
+        assert!(!verifier.accepts(b"other", &right));
+        assert!(!verifier.accepts(b"message", &made(b"message", b"context")));
+        let mut changed = right.as_bytes().to_vec();
+        changed[100] ^= 1;
+        assert!(!verifier.accepts(b"message", &signature(Algorithm::MlDsa65, &changed)));
+    }
+
+    #[test]
+    fn accepts_signatures_of_the_right_length_alone() {
+        use ed25519_dalek::Signer as _;
+        use k256::ecdsa::SigningKey;
+        let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
+        let ecdsa = SigningKey::from_slice(&[3; 32]).unwrap();
+        let point = ecdsa.verifying_key().to_sec1_point(true);
+        let of = |digest: &[u8]| ecdsa.sign_prehash_recoverable(digest);
+        let (plain, _) = of(&Sha256::digest(b"m"));
+        let (eth, v) = of(&Keccak256::digest(b"m"));
+        for (algorithm, public, right) in [
+            (
+                Algorithm::Ed25519,
+                key.verifying_key().to_bytes().to_vec(),
+                key.sign(b"m").to_bytes().to_vec(),
+            ),
+            (Algorithm::Secp256k1, point.as_bytes().to_vec(), plain.to_bytes().to_vec()),
+            (
+                Algorithm::Secp256k1Eth,
+                point.as_bytes().to_vec(),
+                [eth.to_bytes().as_slice(), &[v.to_byte()]].concat(),
+            ),
+        ] {
+            let verifier = Verifier::new(&PublicKey::new(algorithm, public).unwrap()).unwrap();
+            assert_eq!(right.len(), algorithm.signature_bytes());
+            assert!(verifier.accepts(b"m", &signature(algorithm, &right)), "{algorithm}");
+            for wrong in
+                [&[][..], &right[1..], &right[..right.len() - 1], &[&right[..], &[0]].concat()]
+            {
+                assert!(!verifier.accepts(b"m", &signature(algorithm, wrong)), "{algorithm}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_bytes_that_are_no_point() {
+        for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+            let none = PublicKey::new(algorithm, vec![5; 33]).unwrap();
+            assert_eq!(Verifier::new(&none).err(), Some(UnfitKey(algorithm)));
+        }
+    }
 }

@@ -219,7 +219,8 @@ async fn answer<S: Sign>(
         ));
         Reply::wrong_chain(kind)
     };
-    let request = parse_for(&message, &parties.signer.dialect(&parties.chain));
+    let dialect = parties.signer.dialect(&parties.chain);
+    let request = parse_for(&message, &dialect);
     // Perhaps megabytes, which are not wanted while the request is signed.
     drop(message);
     match request {
@@ -228,7 +229,7 @@ async fn answer<S: Sign>(
             Ok(wrong_chain(journal, ReplyKind::PublicKey, &chain))
         }
         Ok(Request::PublicKey { chain }) => match parties.signer.public_key(&chain) {
-            Some(key) => Ok(Reply::PublicKey(key)),
+            Some(key) => Ok(Reply::PublicKey { key, version: dialect.version }),
             None => {
                 journal.refused(format!("the public key of chain {chain} is not known"));
                 Ok(Reply::error(ReplyKind::PublicKey, "not known"))

@@ -95,8 +95,8 @@ impl Asker {
     }
 
     /// The validator's public key, under which every signature is verified from now on.
-    pub fn verify_with(&mut self, public_key: [u8; 32]) {
-        self.public_key = Some(PublicKey::ed25519(public_key));
+    pub fn verify_with(&mut self, public_key: PublicKey) {
+        self.public_key = Some(public_key);
     }
 
     /// Asks, and asks again as CometBFT does, until `limit` has passed.
@@ -139,6 +139,12 @@ impl Asker {
     /// Connections accepted so far.
     pub fn accepted(&self) -> u32 {
         self.node.accepted()
+    }
+
+    /// Asks for the public key, as a node does at its start.
+    pub fn ask_public_key(&mut self, limit: Duration) -> Option<PublicKey> {
+        let asked = self.node.public_key();
+        self.runtime.block_on(async { timeout(limit, asked).await }).ok()?.ok()
     }
 
     /// From the first try of the last answered ask to its reply; without the verification.

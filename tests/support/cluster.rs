@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cosigner::types::PublicKey;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -36,7 +37,7 @@ struct Member {
 pub struct Cluster {
     /// Before the directories, so that all processes are gone when their files are removed.
     members: Vec<Member>,
-    public_key: [u8; 32],
+    public_key: PublicKey,
     quorum: usize,
     environment: Vec<(String, String)>,
     log_level: &'static str,
@@ -73,7 +74,7 @@ impl Cluster {
         let directory = tempfile::Builder::new().prefix("cosigner-test.").tempdir().unwrap();
         let key_file = shape.key_file.clone().unwrap_or_else(|| {
             let path = directory.path().join("priv_validator_key.json");
-            key::write_throwaway(&path);
+            key::write_throwaway_of(shape.algorithm, &path);
             path
         });
         let out = directory.path().join("shares");
@@ -115,8 +116,8 @@ impl Cluster {
     }
 
     /// The validator's public key.
-    pub fn public_key(&self) -> [u8; 32] {
-        self.public_key
+    pub fn public_key(&self) -> PublicKey {
+        self.public_key.clone()
     }
 
     /// The directory that holds everything; on the disk where the members keep their state.

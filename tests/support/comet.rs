@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cosigner::types::{Algorithm, PublicKey};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::cluster::CHAIN;
@@ -97,12 +97,20 @@ impl Comet {
     }
 
     /// Makes this key the chain's only validator, instead of the node's own.
-    pub fn set_validator(&self, public_key: [u8; 32]) {
+    pub fn set_validator(&self, public_key: &PublicKey) {
         let path = self.home().join("config/genesis.json");
         let mut genesis: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let validator = &mut genesis["validators"][0];
-        validator["pub_key"]["value"] = json!(STANDARD.encode(public_key));
-        validator["address"] = json!(hex::encode_upper(&Sha256::digest(public_key)[..20]));
+        validator["pub_key"]["value"] = json!(STANDARD.encode(public_key.as_bytes()));
+        validator["address"] = json!(hex::encode_upper(public_key.address()));
+        let algorithm = public_key.algorithm();
+        validator["pub_key"]["type"] = json!(match algorithm {
+            Algorithm::Ed25519 => "tendermint/PubKeyEd25519",
+            Algorithm::Secp256k1 => "tendermint/PubKeySecp256k1",
+            Algorithm::Secp256k1Eth => "tendermint/PubKeySecp256k1eth",
+            Algorithm::MlDsa65 => "cometbft/PubKeyMlDsa65",
+        });
+        genesis["consensus_params"]["validator"]["pub_key_types"] = json!([algorithm.name()]);
         fs::write(&path, serde_json::to_vec_pretty(&genesis).unwrap()).unwrap();
         fs::remove_file(self.home().join("config/priv_validator_key.json")).unwrap();
         fs::remove_file(self.home().join("data/priv_validator_state.json")).unwrap();

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cosigner::types::{Algorithm, PublicKey};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -30,18 +31,26 @@ impl Environment {
 
     /// A fresh key of the emulator.
     pub fn emulated(&self, kms: &Ministack) -> Backend {
-        let made = kms.create_key();
+        self.emulated_of(kms, Algorithm::Ed25519)
+    }
+
+    /// The same of another algorithm.
+    pub fn emulated_of(&self, kms: &Ministack, algorithm: Algorithm) -> Backend {
+        let made = kms.create_key_of(algorithm);
         let id = made["KeyId"].as_str().unwrap();
         let found = kms.call("GetPublicKey", &json!({ "KeyId": id }));
         let der = STANDARD.decode(found["PublicKey"].as_str().unwrap()).unwrap();
-        // In DER the key's 32 bytes stand last.
-        let public_key = der[der.len() - 32..].try_into().unwrap();
+        // In DER the key's bytes stand last: 32, or a point with both its coordinates.
+        let length = if algorithm == Algorithm::Ed25519 { 32 } else { 65 };
+        let bytes = &der[der.len() - length..];
+        let public_key = PublicKey::from_encoding(algorithm, bytes).unwrap();
         self.backend(id, kms.endpoint(), public_key)
     }
 
-    fn backend(&self, key_id: &str, endpoint: String, public_key: [u8; 32]) -> Backend {
+    fn backend(&self, key_id: &str, endpoint: String, public_key: PublicKey) -> Backend {
         let flags = ["--backend", "awskms", "--key-id", key_id, "--region", "us-east-1"];
         let flags = flags.map(str::to_owned).into_iter().chain(["--endpoint".into(), endpoint]);
+        let algorithm = ["--algorithm".to_owned(), public_key.algorithm().name().to_owned()];
         let environment = [
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", SECRETS[0]),
@@ -50,7 +59,7 @@ impl Environment {
             ("HOME", self.home.path().to_str().unwrap()),
         ];
         Backend {
-            flags: flags.collect(),
+            flags: flags.chain(algorithm).collect(),
             environment: environment.map(|(name, value)| (name.into(), value.into())).into(),
             public_key,
         }

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cosigner::types::{Algorithm, PublicKey};
 use ed25519_dalek::{Signer as _, SigningKey};
+use k256::ecdsa::signature::hazmat::PrehashSigner as _;
 use serde_json::{Value, json};
 
 /// The key's ARN.
@@ -49,8 +51,15 @@ pub enum Answer {
     OtherKey,
 }
 
+/// A private key of one of the kinds that KMS has.
+enum Secret {
+    Ed25519(SigningKey),
+    Secp256k1(k256::ecdsa::SigningKey),
+}
+
 struct Shared {
-    key: SigningKey,
+    key: Secret,
+    algorithm: Algorithm,
     answers: Mutex<[Answer; 2]>,
     calls: [AtomicUsize; 2],
     key_ids: Mutex<Vec<String>>,
@@ -77,11 +86,21 @@ impl KmsFault {
         Self::start_on(seed, "127.0.0.1:0".parse().unwrap())
     }
 
+    /// Serves the key of `seed`, which a chain uses for `algorithm`.
+    pub fn start_of(algorithm: Algorithm, seed: [u8; 32]) -> Self {
+        Self::serve(algorithm, seed, "127.0.0.1:0".parse().unwrap())
+    }
+
     /// The same on an address of before.
     pub fn start_on(seed: [u8; 32], address: SocketAddr) -> Self {
+        Self::serve(Algorithm::Ed25519, seed, address)
+    }
+
+    fn serve(algorithm: Algorithm, seed: [u8; 32], address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let shared = Arc::new(Shared {
-            key: SigningKey::from_bytes(&seed),
+            key: Secret::new(algorithm, seed),
+            algorithm,
             answers: Mutex::new([Answer::Right, Answer::Right]),
             calls: [AtomicUsize::new(0), AtomicUsize::new(0)],
             key_ids: Mutex::new(Vec::new()),
@@ -102,8 +121,8 @@ impl KmsFault {
         self.address
     }
 
-    pub fn public_key(&self) -> [u8; 32] {
-        self.shared.key.verifying_key().to_bytes()
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::from_encoding(self.shared.algorithm, &self.shared.key.public()).unwrap()
     }
 
     /// From now on both calls are answered like this.
@@ -203,7 +222,7 @@ impl Shared {
             Call::GetPublicKey => self.public_key(&self.key),
             Call::Sign => self.sign(&self.key, asked, b""),
         };
-        let other = SigningKey::from_bytes(&[99; 32]);
+        let other = Secret::new(self.algorithm, [99; 32]);
         let value = match answer {
             Answer::Right => right(),
             Answer::Slow(time) => {
@@ -239,28 +258,71 @@ impl Shared {
         Some((200, String::new(), value.to_string().into_bytes()))
     }
 
-    fn public_key(&self, key: &SigningKey) -> Value {
-        let prefix = hex::decode("302a300506032b6570032100").unwrap();
-        let der = [prefix.as_slice(), key.verifying_key().as_bytes()].concat();
+    fn public_key(&self, key: &Secret) -> Value {
+        let (prefix, spec, signing) = match key {
+            Secret::Ed25519(_) => (
+                "302a300506032b6570032100",
+                "ECC_NIST_EDWARDS25519",
+                json!(["ED25519_SHA_512", "ED25519_PH_SHA_512"]),
+            ),
+            Secret::Secp256k1(_) => (
+                "3056301006072a8648ce3d020106052b8104000a034200",
+                "ECC_SECG_P256K1",
+                json!(["ECDSA_SHA_256"]),
+            ),
+        };
+        let der = [hex::decode(prefix).unwrap(), key.public()].concat();
         json!({
             "KeyId": ARN,
-            "KeySpec": "ECC_NIST_EDWARDS25519",
+            "KeySpec": spec,
             "KeyUsage": "SIGN_VERIFY",
-            "SigningAlgorithms": ["ED25519_SHA_512", "ED25519_PH_SHA_512"],
+            "SigningAlgorithms": signing,
             "PublicKey": STANDARD.encode(der),
         })
     }
 
     /// Signs what was sent and `more`.
-    fn sign(&self, key: &SigningKey, asked: &Value, more: &[u8]) -> Value {
-        assert_eq!(asked["MessageType"], "RAW");
-        assert_eq!(asked["SigningAlgorithm"], "ED25519_SHA_512");
+    fn sign(&self, key: &Secret, asked: &Value, more: &[u8]) -> Value {
         let message = STANDARD.decode(asked["Message"].as_str().unwrap()).unwrap();
-        let signature = key.sign(&[message.as_slice(), more].concat());
+        let (signing, signature) = match key {
+            Secret::Ed25519(key) => {
+                assert_eq!(asked["MessageType"], "RAW");
+                let signature = key.sign(&[message.as_slice(), more].concat());
+                ("ED25519_SHA_512", signature.to_bytes().to_vec())
+            }
+            Secret::Secp256k1(key) => {
+                assert_eq!(asked["MessageType"], "DIGEST");
+                let mut digest: [u8; 32] = message.try_into().unwrap();
+                digest[0] ^= u8::from(!more.is_empty());
+                let low: k256::ecdsa::Signature = key.sign_prehash(&digest).unwrap();
+                // KMS gives either s.
+                let high = k256::ecdsa::Signature::from_scalars(low.r(), -low.s()).unwrap();
+                let made = if digest[31] & 1 == 0 { low } else { high };
+                ("ECDSA_SHA_256", made.to_der().as_bytes().to_vec())
+            }
+        };
+        assert_eq!(asked["SigningAlgorithm"], signing);
         json!({
             "KeyId": ARN,
-            "SigningAlgorithm": "ED25519_SHA_512",
-            "Signature": STANDARD.encode(signature.to_bytes()),
+            "SigningAlgorithm": signing,
+            "Signature": STANDARD.encode(signature),
         })
+    }
+}
+
+impl Secret {
+    fn new(algorithm: Algorithm, seed: [u8; 32]) -> Self {
+        match algorithm {
+            Algorithm::Ed25519 => Self::Ed25519(SigningKey::from_bytes(&seed)),
+            _ => Self::Secp256k1(k256::ecdsa::SigningKey::from_slice(&seed).unwrap()),
+        }
+    }
+
+    /// As it stands in DER.
+    fn public(&self) -> Vec<u8> {
+        match self {
+            Self::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
+            Self::Secp256k1(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+        }
     }
 }

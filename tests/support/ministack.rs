@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use cosigner::types::Algorithm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -73,7 +74,16 @@ impl Ministack {
 
     /// Makes an Ed25519 key and returns its description, `KeyMetadata`.
     pub fn create_key(&self) -> Value {
-        let wanted = json!({ "KeySpec": "ECC_NIST_EDWARDS25519", "KeyUsage": "SIGN_VERIFY" });
+        self.create_key_of(Algorithm::Ed25519)
+    }
+
+    /// The same for another algorithm.
+    pub fn create_key_of(&self, algorithm: Algorithm) -> Value {
+        let spec = match algorithm {
+            Algorithm::Ed25519 => "ECC_NIST_EDWARDS25519",
+            _ => "ECC_SECG_P256K1",
+        };
+        let wanted = json!({ "KeySpec": spec, "KeyUsage": "SIGN_VERIFY" });
         self.call("CreateKey", &wanted)["KeyMetadata"].clone()
     }
 

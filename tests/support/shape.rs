@@ -5,6 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use cosigner::types::{Algorithm, PublicKey};
+
 use super::cluster::{CHAIN, command};
 use super::ports;
 
@@ -25,7 +27,7 @@ pub struct Backend {
     /// What `init` and `start` find in their environment.
     pub environment: Vec<(String, String)>,
     /// The consensus key.
-    pub public_key: [u8; 32],
+    pub public_key: PublicKey,
 }
 
 /// What a cluster shall look like.
@@ -34,6 +36,10 @@ pub struct Shape {
     pub mode: Mode,
     /// n.
     pub members: usize,
+    /// What the key signs with.
+    pub algorithm: Algorithm,
+    /// The chain's `privval_version`, the default if absent.
+    pub privval_version: Option<&'static str>,
     /// The consensus key; a fresh one if absent.
     pub key_file: Option<PathBuf>,
     /// Which validator address each member dials. Members that are not named dial nobody.
@@ -77,6 +83,8 @@ impl Shape {
         Self {
             mode,
             members,
+            algorithm: Algorithm::Ed25519,
+            privval_version: None,
             key_file: None,
             validators: BTreeMap::new(),
             endpoints: BTreeMap::new(),
@@ -86,6 +94,18 @@ impl Shape {
             log_level: "info",
             begin: vec!["--never-signed".into()],
         }
+    }
+
+    /// With a key of this algorithm.
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// The chain's `privval_version`.
+    pub fn privval_version(mut self, version: &'static str) -> Self {
+        self.privval_version = Some(version);
+        self
     }
 
     /// Begins elsewhere than with `--never-signed`.
@@ -156,6 +176,9 @@ pub(super) fn make_homes(shape: &Shape, key_file: &Path, out: &Path) {
         }
         Mode::File => {
             make.args(["init", "--backend", "file", "--path"]).arg(key_file);
+            if shape.algorithm != Algorithm::Ed25519 {
+                make.args(["--algorithm", shape.algorithm.name()]);
+            }
         }
         Mode::Backend(backend) => {
             make.arg("init").args(&backend.flags).envs(backend.environment.iter().cloned());
@@ -198,6 +221,9 @@ pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) 
         if shape.v2 {
             chain.insert("privval_version".into(), "v2".into());
             chain.insert("non_rp_extensions".into(), true.into());
+        }
+        if let Some(version) = shape.privval_version {
+            chain.insert("privval_version".into(), version.into());
         }
         if let Some(endpoint) = shape.endpoints.get(&id) {
             let key = chain["key"].as_table_mut().unwrap();

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cosigner::types::{Algorithm, PublicKey};
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 
@@ -31,23 +32,33 @@ const MODULES: [&str; 4] = [
     "/usr/lib64/softhsm/libsofthsm2.so",
 ];
 
-/// A token that holds one Ed25519 key.
+/// A token that holds one key.
 pub struct SoftHsm {
     directory: TempDir,
-    public_key: [u8; 32],
+    public_key: PublicKey,
 }
 
 impl SoftHsm {
     /// The key is made in the token, and has never been anywhere else.
     pub fn generated() -> Self {
+        Self::generated_of(Algorithm::Ed25519)
+    }
+
+    /// The same for another algorithm.
+    pub fn generated_of(algorithm: Algorithm) -> Self {
         let mut token = Self::empty();
-        let key = ["--key-type", "EC:edwards25519", "--label", KEY, "--id", "01"];
+        let (key_type, length) = match algorithm {
+            Algorithm::Ed25519 => ("EC:edwards25519", 32),
+            _ => ("EC:secp256k1", 65),
+        };
+        let key = ["--key-type", key_type, "--label", KEY, "--id", "01"];
         token.pkcs11_tool(&[&["--login", "--pin", PIN, "--keypairgen"][..], &key].concat());
         let listed = token.pkcs11_tool(&["--list-objects", "--type", "pubkey", "--label", KEY]);
         let point = listed.lines().find_map(|line| line.trim().strip_prefix("EC_POINT:")).unwrap();
-        // An OCTET STRING of it, or the 32 bytes alone: they stand last.
+        // An OCTET STRING of it, or the key's bytes alone: they stand last.
         let point = hex::decode(point.trim()).unwrap();
-        token.public_key = point[point.len() - 32..].try_into().unwrap();
+        let point = &point[point.len() - length..];
+        token.public_key = PublicKey::from_encoding(algorithm, point).unwrap();
         token
     }
 
@@ -61,13 +72,14 @@ impl SoftHsm {
         let to = ["--token", TOKEN, "--label", KEY, "--id", "01", "--pin", PIN];
         token.softhsm(&[&["--import", path.to_str().unwrap()][..], &to].concat());
         fs::remove_file(&path).unwrap();
-        token.public_key = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        let key = SigningKey::from_bytes(&seed).verifying_key();
+        token.public_key = PublicKey::ed25519(key.to_bytes());
         token
     }
 
     fn empty() -> Self {
         let directory = tempfile::Builder::new().prefix("softhsm-test.").tempdir().unwrap();
-        let token = Self { directory, public_key: [0; 32] };
+        let token = Self { directory, public_key: PublicKey::ed25519([0; 32]) };
         fs::create_dir(token.tokens()).unwrap();
         let settings = format!("directories.tokendir = {}\n", token.tokens().display());
         fs::write(token.configuration(), settings).unwrap();
@@ -87,11 +99,12 @@ impl SoftHsm {
             ("--token-label", TOKEN.to_owned()),
             ("--key-label", KEY.to_owned()),
             ("--pin-file", path(&pin_file)),
+            ("--algorithm", self.public_key.algorithm().name().to_owned()),
         ];
         Backend {
             flags: flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect(),
             environment: vec![("SOFTHSM2_CONF".to_owned(), path(&self.configuration()))],
-            public_key: self.public_key,
+            public_key: self.public_key.clone(),
         }
     }
 

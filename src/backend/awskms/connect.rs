@@ -13,13 +13,14 @@ use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec};
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use ed25519_dalek::VerifyingKey;
 
-use super::fault;
+use super::kind::Kind;
 use super::wallet::{Loaded, Wallet};
+use super::{fault, kind};
+use crate::backend::verified::{from_der, prehash, verified, verifier};
 use crate::backend::{AwsKmsSource, Granted, KeyFault, Signatures};
 use crate::privval::RawAllowed;
-use crate::types::{Algorithm, PublicKey, Signature};
+use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 
 /// TCP and TLS to the region, three round trips: a region further away than 100 ms is no place for a
 /// validator's key.
@@ -38,11 +39,6 @@ const ATTEMPTS: u32 = 3;
 /// Before the second attempt, at most; doubled before the third.
 const BACKOFF: Duration = Duration::from_millis(50);
 
-/// What a `SubjectPublicKeyInfo` of Ed25519 begins with (RFC 8410 §4): the algorithm, then a bit
-/// string of 33 bytes whose first is the number of unused bits. 32 bytes of key follow, and nothing.
-const SPKI_PREFIX: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
 /// Whether a look at the key is repeated when it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retries {
@@ -60,6 +56,8 @@ pub(super) struct Connection {
     /// What is signed with: an alias may be given to another key at any time.
     arn: String,
     public_key: PublicKey,
+    verifier: Verifier,
+    kind: Kind,
 }
 
 /// HTTPS with ring, as in the rest of this program.
@@ -85,7 +83,8 @@ impl Connection {
         }
         let client = client(wallet, loaded, http, source);
         let found = look(&client, wallet, &source.key_id, Retries::Some).await?;
-        let (arn, public_key) = check(&found)?;
+        let kind = Kind::of(source.algorithm)?;
+        let (arn, public_key) = check(&found, source.algorithm, &kind)?;
         let asked = source.key_id.as_str();
         let is_named = |name: &str| arn == name || arn.ends_with(&format!(":key/{name}"));
         if !asked.contains("alias/") && !is_named(asked) {
@@ -94,7 +93,8 @@ impl Connection {
         if let Some(expected) = expected.filter(|expected| **expected != public_key) {
             return Err(KeyFault::WrongKey { expected: expected.clone(), found: public_key });
         }
-        Ok(Self { client, wallet: wallet.clone(), arn, public_key })
+        let verifier = verifier(&public_key)?;
+        Ok(Self { client, wallet: wallet.clone(), arn, public_key, verifier, kind })
     }
 
     /// The key's public half.
@@ -105,7 +105,7 @@ impl Connection {
     /// Whether the key is still there, and still this one.
     pub(super) async fn look(&self, retries: Retries) -> Result<Signatures, KeyFault> {
         let found = look(&self.client, &self.wallet, &self.arn, retries).await?;
-        let (arn, public_key) = check(&found)?;
+        let (arn, public_key) = check(&found, self.public_key.algorithm(), &self.kind)?;
         if arn != self.arn {
             return Err(other_key(&self.arn, &arn));
         }
@@ -135,13 +135,20 @@ impl Connection {
     async fn sign_one(&self, message: Option<&[u8]>) -> Result<Option<Signature>, KeyFault> {
         let Some(message) = message else { return Ok(None) };
         let begun = Instant::now();
+        let algorithm = self.public_key.algorithm();
+        let hash = prehash(algorithm, message);
+        let (sent, message_type) = match &hash {
+            // secp256k1eth hashes with Keccak, which KMS does not know: it gets the hash of both.
+            Some(hash) => (hash.as_slice(), MessageType::Digest),
+            None => (message, MessageType::Raw),
+        };
         let answer = self
             .client
             .sign()
             .key_id(&self.arn)
-            .message(Blob::new(message))
-            .message_type(MessageType::Raw)
-            .signing_algorithm(SigningAlgorithmSpec::Ed25519Sha512)
+            .message(Blob::new(sent))
+            .message_type(message_type)
+            .signing_algorithm(self.kind.signing.clone())
             .send()
             .await
             .map_err(|error| fault::of(&error, "Sign", begun, &self.wallet))?;
@@ -150,7 +157,12 @@ impl Connection {
             return Err(other_key(&self.arn, arn));
         }
         let bytes = answer.signature().map(Blob::as_ref).unwrap_or_default();
-        verified(&self.public_key, message, bytes).map(Some)
+        // I5: a signature of other bytes, or of another key, stays here.
+        let signature = match hash {
+            Some(_) => verified(&self.verifier, algorithm, message, &from_der(bytes)?),
+            None => verified(&self.verifier, algorithm, message, bytes),
+        };
+        signature.map(Some)
     }
 }
 
@@ -200,23 +212,35 @@ async fn look(
 }
 
 /// Strictly: the key's ARN and its public half, if it makes the signatures that CometBFT wants.
-fn check(found: &GetPublicKeyOutput) -> Result<(String, PublicKey), KeyFault> {
+fn check(
+    found: &GetPublicKeyOutput,
+    algorithm: Algorithm,
+    kind: &Kind,
+) -> Result<(String, PublicKey), KeyFault> {
     let unfit = |what: &str, expected: &str, found: &str| {
-        Err(KeyFault::Unfit(format!("its {what} is {found}, needed is {expected}")))
+        Err(KeyFault::Unfit(format!(
+            "its {what} is {found}, needed is {expected} for algorithm = \"{algorithm}\""
+        )))
     };
     let spec = found.key_spec().map_or("missing", KeySpec::as_str);
-    if spec != KeySpec::EccNistEdwards25519.as_str() {
-        return unfit("key spec", KeySpec::EccNistEdwards25519.as_str(), spec);
+    if spec != kind.spec.as_str() {
+        return match kind::algorithms_of(spec) {
+            Some(others) => Err(KeyFault::Unfit(format!(
+                "its key spec is {spec}, needed is {} for algorithm = \"{algorithm}\": set algorithm = \
+                 {others} if this is the chain's key, else name that one",
+                kind.spec.as_str()
+            ))),
+            None => unfit("key spec", kind.spec.as_str(), spec),
+        };
     }
     let usage = found.key_usage().map_or("missing", KeyUsageType::as_str);
     if usage != KeyUsageType::SignVerify.as_str() {
         return unfit("key usage", KeyUsageType::SignVerify.as_str(), usage);
     }
-    let algorithms = found.signing_algorithms();
-    if !algorithms.contains(&SigningAlgorithmSpec::Ed25519Sha512) {
-        let names: Vec<&str> = algorithms.iter().map(SigningAlgorithmSpec::as_str).collect();
-        let expected = SigningAlgorithmSpec::Ed25519Sha512;
-        return unfit("list of signing algorithms", expected.as_str(), &names.join(", "));
+    let signing = found.signing_algorithms();
+    if !signing.contains(&kind.signing) {
+        let names: Vec<&str> = signing.iter().map(SigningAlgorithmSpec::as_str).collect();
+        return unfit("list of signing algorithms", kind.signing.as_str(), &names.join(", "));
     }
     let arn = found.key_id().unwrap_or_default();
     if !arn.starts_with("arn:") || !arn.contains(":key/") {
@@ -224,31 +248,7 @@ fn check(found: &GetPublicKeyOutput) -> Result<(String, PublicKey), KeyFault> {
         return Err(KeyFault::Other(format!("GetPublicKey names no key ARN, but {arn:?}")));
     }
     let der = found.public_key().map(Blob::as_ref).unwrap_or_default();
-    Ok((arn.to_owned(), parse_spki(der)?))
-}
-
-fn parse_spki(der: &[u8]) -> Result<PublicKey, KeyFault> {
-    let bytes = der.strip_prefix(&SPKI_PREFIX).and_then(|rest| <[u8; 32]>::try_from(rest).ok());
-    // A point of small order has signatures that hold for anything.
-    let point = |bytes: &[u8; 32]| VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak());
-    bytes.filter(point).map(PublicKey::ed25519).ok_or_else(|| {
-        let found = der.len();
-        KeyFault::Unfit(format!(
-            "its public key is no Ed25519 key in DER of 44 bytes ({found} bytes)"
-        ))
-    })
-}
-
-/// I5: a signature of other bytes, or of another key, stays here.
-fn verified(key: &PublicKey, message: &[u8], bytes: &[u8]) -> Result<Signature, KeyFault> {
-    let key = <[u8; 32]>::try_from(key.as_bytes())
-        .ok()
-        .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-        .ok_or(KeyFault::BadSignature)?;
-    let signature =
-        ed25519_dalek::Signature::from_slice(bytes).map_err(|_| KeyFault::BadSignature)?;
-    key.verify_strict(message, &signature).map_err(|_| KeyFault::BadSignature)?;
-    Ok(Signature::new(Algorithm::Ed25519, bytes))
+    Ok((arn.to_owned(), kind.public_key(algorithm, der)?))
 }
 
 fn other_key(expected: &str, found: &str) -> KeyFault {

@@ -110,7 +110,7 @@ fn meaning(status: u16, code: &str) -> (Kind, &'static str) {
             "the key's state does not allow it (pending deletion or import): `aws kms describe-key`",
         ),
         "InvalidKeyUsageException" | "UnsupportedOperationException" => {
-            (Kind::Unfit, "the key must be ECC_NIST_EDWARDS25519 with usage SIGN_VERIFY")
+            (Kind::Unfit, "the key's spec must be that of its algorithm, and its usage SIGN_VERIFY")
         }
         _ => match status {
             429 => (Kind::Throttled, THROTTLED),

@@ -19,7 +19,7 @@ use self::kms_fault::{Answer, Call, KmsFault};
 use super::wallet::{Load, Loaded};
 use super::{AwsKms, Setup, connect};
 use crate::backend::{AwsKmsSource, KeyFault, Signatures, WholeKey};
-use crate::types::{Algorithm, PublicKey, Signature};
+use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 
 const SEED: [u8; 32] = [42; 32];
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -44,6 +44,7 @@ fn fixed() -> Load {
 
 fn source(endpoint: &str, key_id: &str) -> AwsKmsSource {
     AwsKmsSource {
+        algorithm: Algorithm::Ed25519,
         key_id: key_id.to_owned(),
         region: None,
         profile: None,
@@ -52,12 +53,13 @@ fn source(endpoint: &str, key_id: &str) -> AwsKmsSource {
 }
 
 fn setup(kms: &KmsFault, key_id: &str) -> Setup {
-    let source = source(&kms.endpoint(), key_id);
+    let algorithm = kms.public_key().algorithm();
+    let source = AwsKmsSource { algorithm, ..source(&kms.endpoint(), key_id) };
     Setup { source, http: connect::http_client(), load: fixed() }
 }
 
 fn public_key(kms: &KmsFault) -> PublicKey {
-    PublicKey::ed25519(kms.public_key())
+    kms.public_key()
 }
 
 /// A key that is connected.
@@ -88,12 +90,9 @@ fn sign(key: &mut AwsKms) -> Result<Signatures, KeyFault> {
 }
 
 fn holds(key: &AwsKms, message: &[u8], signature: Option<&Signature>) -> bool {
-    let bytes: [u8; 32] = key.public_key().as_bytes().try_into().unwrap();
     let signature = signature.unwrap();
-    assert_eq!(signature.algorithm(), Algorithm::Ed25519);
-    let signature = ed25519_dalek::Signature::from_slice(signature.as_bytes()).unwrap();
-    let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).unwrap();
-    key.verify_strict(message, &signature).is_ok()
+    assert_eq!(signature.algorithm(), key.public_key().algorithm());
+    Verifier::new(key.public_key()).unwrap().accepts(message, signature)
 }
 
 /// One line, of a length that people read, and without secrets.

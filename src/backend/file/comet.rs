@@ -3,22 +3,22 @@
 //! CometBFT itself looks at `priv_key` only. Here everything in the file must agree, because a key
 //! that is not the one on the chain would be noticed after the ceremony. No error shows a value.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use ed25519_dalek::SigningKey;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::types::PublicKey;
+use super::bare::base64;
+use super::ed25519::Ed25519Secret;
+use super::ml_dsa::{self, MlDsaSecret};
+use super::secret::{EcdsaSecret, Secret};
+use crate::types::{Algorithm, PublicKey};
 
-const PRIVATE_TYPE: &str = "tendermint/PrivKeyEd25519";
-const PUBLIC_TYPE: &str = "tendermint/PubKeyEd25519";
+/// Before the type's own name. Releases differ for some algorithms, so either is taken.
+const PREFIXES: [&str; 2] = ["tendermint/", "cometbft/"];
 /// Seed, then public key.
-const PRIVATE_BYTES: usize = 64;
-/// Room for any text that decodes to a private key, so that decoding never moves the buffer.
-const DECODED_CAPACITY: usize = 128;
+const ED25519_BYTES: usize = 64;
 
-/// A validator's key: the RFC 8032 seed, wiped when dropped, and the public key that follows from it.
+/// A validator's Ed25519 key: the RFC 8032 seed, wiped when dropped, and the public key that follows
+/// from it. What can be split.
 pub struct KeyFile {
     /// The seed.
     pub seed: Zeroizing<[u8; 32]>,
@@ -40,15 +40,21 @@ pub enum KeyFileError {
         column: usize,
     },
     /// A key of another kind.
-    #[error("its {field} is of type {found:?}; only Ed25519 keys ({expected:?}) can be used")]
+    #[error("its {field} is of type {found:?}; keys that can be used are {expected}")]
     Type {
         /// `priv_key` or `pub_key`.
         field: &'static str,
         /// Type found.
         found: String,
-        /// The only one that will do.
+        /// Those that will do.
         expected: &'static str,
     },
+    /// A whole key, where one to be split was wanted.
+    #[error(
+        "it holds a {0} key, and only Ed25519 keys can be split. Sign with the whole key instead: \
+         `cosigner init --backend file --algorithm {0}`, with several --cosigner for a cluster around it"
+    )]
+    Unsplittable(Algorithm),
     /// Not base64, or cut.
     #[error("the value of its {field} is not {expected} bytes in base64: the file is damaged")]
     Encoding {
@@ -57,6 +63,9 @@ pub enum KeyFileError {
         /// Length that was expected, in bytes.
         expected: usize,
     },
+    /// Bytes that are no private key of their algorithm.
+    #[error("the value of its priv_key is no {0} private key: the file is damaged")]
+    Private(Algorithm),
     /// The second half of the private key is not the public key of the first.
     #[error("the two halves of its priv_key do not belong together: the file is damaged")]
     Halves,
@@ -94,70 +103,111 @@ struct Typed<'f> {
 }
 
 impl KeyFile {
-    /// Reads the text of a key file.
+    /// Reads the text of a key file with a key that can be split.
     ///
     /// # Errors
     /// [`KeyFileError`]; nothing in it is secret.
     pub fn parse(text: &[u8]) -> Result<Self, KeyFileError> {
-        let raw: Raw<'_> = serde_json::from_slice(text)
-            .map_err(|error| KeyFileError::Json { line: error.line(), column: error.column() })?;
-        check_type("priv_key", raw.priv_key.tag, PRIVATE_TYPE)?;
-        check_type("pub_key", raw.pub_key.tag, PUBLIC_TYPE)?;
-        let private = decode::<PRIVATE_BYTES>("priv_key", raw.priv_key.value)?;
-        let (seed, half) = private.split_at(32);
-        let mut key =
-            Self { seed: Zeroizing::new([0; 32]), public_key: PublicKey::ed25519([0; 32]) };
-        key.seed.copy_from_slice(seed);
-        // Wiped when dropped (ed25519-dalek, feature `zeroize`).
-        let derived = SigningKey::from_bytes(&key.seed).verifying_key().to_bytes();
-        if derived != half {
-            return Err(KeyFileError::Halves);
-        }
-        if *decode::<32>("pub_key", raw.pub_key.value)? != derived {
-            return Err(KeyFileError::PublicKey);
-        }
-        key.public_key = PublicKey::ed25519(derived);
-        let expected = hex::encode_upper(key.public_key.address());
-        match raw.address {
-            Some(found) if !found.is_empty() && !found.eq_ignore_ascii_case(&expected) => {
-                Err(KeyFileError::Address { found: found.to_owned(), expected })
-            }
-            _ => Ok(key),
-        }
+        let (secret, public_key) = parse(text)?;
+        let seed = secret.seed().ok_or(KeyFileError::Unsplittable(secret.algorithm()))?;
+        Ok(Self { seed, public_key })
     }
 }
 
-fn check_type(
+/// Reads the text of a key file.
+pub(super) fn parse(text: &[u8]) -> Result<(Secret, PublicKey), KeyFileError> {
+    let raw: Raw<'_> = serde_json::from_slice(text)
+        .map_err(|error| KeyFileError::Json { line: error.line(), column: error.column() })?;
+    let algorithm = algorithm("priv_key", "PrivKey", raw.priv_key.tag, &Algorithm::ALL)?;
+    // Not of another kind than the private one.
+    self::algorithm("pub_key", "PubKey", raw.pub_key.tag, &[algorithm])?;
+    let secret = secret(algorithm, raw.priv_key.value)?;
+    let derived = secret.public_key().ok_or(KeyFileError::Private(algorithm))?;
+    if public_key(algorithm, raw.pub_key.value)? != derived {
+        return Err(KeyFileError::PublicKey);
+    }
+    let expected = hex::encode_upper(derived.address());
+    match raw.address {
+        Some(found) if !found.is_empty() && !found.eq_ignore_ascii_case(&expected) => {
+            Err(KeyFileError::Address { found: found.to_owned(), expected })
+        }
+        _ => Ok((secret, derived)),
+    }
+}
+
+/// `tendermint/PrivKeyEd25519` and its like.
+fn algorithm(
     field: &'static str,
+    kind: &str,
     found: &str,
-    expected: &'static str,
-) -> Result<(), KeyFileError> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(KeyFileError::Type { field, found: found.to_owned(), expected })
+    allowed: &[Algorithm],
+) -> Result<Algorithm, KeyFileError> {
+    let bare = PREFIXES.iter().find_map(|prefix| found.strip_prefix(prefix));
+    let name = bare.and_then(|bare| bare.strip_prefix(kind));
+    let algorithm = allowed.iter().copied().find(|algorithm| name == Some(type_name(*algorithm)));
+    algorithm.ok_or_else(|| KeyFileError::Type {
+        field,
+        found: found.to_owned(),
+        expected: match allowed {
+            [Algorithm::Ed25519] => "Ed25519, as its priv_key",
+            [Algorithm::Secp256k1] => "Secp256k1, as its priv_key",
+            [Algorithm::Secp256k1Eth] => "Secp256k1eth, as its priv_key",
+            [Algorithm::MlDsa65] => "MlDsa65, as its priv_key",
+            _ => "Ed25519, Secp256k1, Secp256k1eth and MlDsa65",
+        },
+    })
 }
 
-fn decode<const N: usize>(
-    field: &'static str,
-    text: &str,
-) -> Result<Zeroizing<[u8; N]>, KeyFileError> {
-    let refused = || KeyFileError::Encoding { field, expected: N };
-    if text.len() > DECODED_CAPACITY {
-        return Err(refused());
+/// The end of CometBFT's name of the type.
+const fn type_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Ed25519 => "Ed25519",
+        Algorithm::Secp256k1 => "Secp256k1",
+        Algorithm::Secp256k1Eth => "Secp256k1eth",
+        Algorithm::MlDsa65 => "MlDsa65",
     }
-    let mut decoded = Zeroizing::new(Vec::with_capacity(DECODED_CAPACITY));
-    BASE64.decode_vec(text, &mut decoded).map_err(|_| refused())?;
-    let mut bytes = Zeroizing::new([0; N]);
-    if decoded.len() != N {
-        return Err(refused());
-    }
-    bytes.copy_from_slice(&decoded);
-    Ok(bytes)
+}
+
+fn secret(algorithm: Algorithm, value: &str) -> Result<Secret, KeyFileError> {
+    let expected = match algorithm {
+        Algorithm::Ed25519 => ED25519_BYTES,
+        Algorithm::Secp256k1 | Algorithm::Secp256k1Eth => 32,
+        Algorithm::MlDsa65 => ml_dsa::PACKED_BYTES,
+    };
+    let refused = KeyFileError::Encoding { field: "priv_key", expected };
+    let bytes = base64(value.as_bytes(), expected).ok_or(refused)?;
+    let secret = match algorithm {
+        Algorithm::Ed25519 => return ed25519(&bytes).map(Secret::Ed25519),
+        Algorithm::Secp256k1 => EcdsaSecret::new(&bytes).map(Secret::Secp256k1),
+        Algorithm::Secp256k1Eth => EcdsaSecret::new(&bytes).map(Secret::Secp256k1Eth),
+        Algorithm::MlDsa65 => {
+            MlDsaSecret::from_packed(&bytes).map(|secret| Secret::MlDsa65(Box::new(secret)))
+        }
+    };
+    secret.ok_or(KeyFileError::Private(algorithm))
+}
+
+fn ed25519(bytes: &[u8]) -> Result<Ed25519Secret, KeyFileError> {
+    let (seed, half) = bytes.split_first_chunk::<32>().ok_or(KeyFileError::Halves)?;
+    let secret = Ed25519Secret::from_seed(seed);
+    if secret.public_key().as_bytes() == half { Ok(secret) } else { Err(KeyFileError::Halves) }
+}
+
+fn public_key(algorithm: Algorithm, value: &str) -> Result<PublicKey, KeyFileError> {
+    let expected = algorithm.public_key_bytes();
+    // v2 writes both coordinates of a secp256k1eth key.
+    let lengths = [expected, 65];
+    let bytes = lengths.into_iter().find_map(|length| base64(value.as_bytes(), length));
+    let key = bytes.and_then(|bytes| PublicKey::from_encoding(algorithm, &bytes).ok());
+    key.ok_or(KeyFileError::Encoding { field: "pub_key", expected })
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use ed25519_dalek::SigningKey;
+
     use super::*;
 
     fn seed() -> [u8; 32] {
@@ -190,15 +240,32 @@ mod tests {
 
     #[test]
     fn refuses_keys_of_other_kinds_by_their_name() {
-        for found in ["tendermint/PrivKeySecp256k1", "cometbft/PrivKeyBls12_381"] {
+        for found in ["cometbft/PrivKeyBls12_381", "PrivKeyEd25519", "tendermint/PubKeyEd25519"] {
             let text = file().replace("tendermint/PrivKeyEd25519", found);
-            let expected = PRIVATE_TYPE;
-            let refused = KeyFileError::Type { field: "priv_key", found: found.into(), expected };
-            assert_eq!(refusal(&text), refused);
-            assert!(refused.to_string().contains(found));
+            let refused = refusal(&text);
+            assert!(matches!(refused, KeyFileError::Type { field: "priv_key", .. }));
+            assert!(refused.to_string().contains(found), "{refused}");
         }
-        let text = file().replace(PUBLIC_TYPE, "tendermint/PubKeySecp256k1");
+        let text = file().replace("tendermint/PubKeyEd25519", "tendermint/PubKeySecp256k1");
         assert!(matches!(refusal(&text), KeyFileError::Type { field: "pub_key", .. }));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_split_says_what_can_be_done_with_it() {
+        use crate::backend::tests_support::comet_key_file;
+        for algorithm in Algorithm::ALL {
+            let (text, public_key) = comet_key_file(algorithm, 7);
+            let found = KeyFile::parse(text.as_bytes());
+            if algorithm == Algorithm::Ed25519 {
+                assert_eq!(found.unwrap().public_key, public_key);
+                continue;
+            }
+            let refused = found.err().unwrap();
+            assert_eq!(refused, KeyFileError::Unsplittable(algorithm));
+            let text = refused.to_string();
+            let command = format!("--backend file --algorithm {algorithm}");
+            assert!(text.contains("only Ed25519") && text.contains(&command), "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use ed25519_dalek::{SigningKey, Verifier as _};
 use sha2::{Digest as _, Sha512};
 
 use super::*;
-use crate::backend::tests_support::{grant, precommit};
+use crate::backend::tests_support::{comet_key_file, grant, key_pair, precommit};
+use crate::types::{Signature, Verifier};
 
 const SEED: [u8; 32] = [7; 32];
 
@@ -32,11 +33,20 @@ fn json(private_type: &str) -> String {
 
 /// A file with this content, and what opening it gives.
 fn open(content: &str, expected: Option<&PublicKey>) -> Result<FileKey, FileKeyError> {
+    open_as(Algorithm::Ed25519, content, expected)
+}
+
+/// The same with another algorithm set.
+fn open_as(
+    algorithm: Algorithm,
+    content: &str,
+    expected: Option<&PublicKey>,
+) -> Result<FileKey, FileKeyError> {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("key");
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    FileKey::open(&FileSource { path }, expected)
+    FileKey::open(&FileSource { algorithm, path }, expected)
 }
 
 fn refusal(content: &str, expected: Option<&PublicKey>) -> String {
@@ -116,7 +126,7 @@ fn another_key_than_expected_is_refused_with_both() {
 
 #[test]
 fn what_is_no_ed25519_key_is_refused_by_its_name_or_length() {
-    for name in ["tendermint/PrivKeySecp256k1", "cometbft/PrivKeyBls12_381"] {
+    for name in ["tendermint/PrivKeyRsa", "cometbft/PrivKeyBls12_381"] {
         assert!(refusal(&json(name), None).contains(name));
     }
     assert!(refusal(&BASE64.encode([1; 33]), None).contains("base64 of 33 bytes"));
@@ -133,7 +143,7 @@ fn a_file_that_others_may_read_is_refused() {
     let path = home.path().join("key");
     fs::write(&path, BASE64.encode(SEED)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let source = FileSource { path: path.clone() };
+    let source = FileSource { algorithm: Algorithm::Ed25519, path: path.clone() };
     assert!(matches!(
         FileKey::open(&source, None),
         Err(FileKeyError::File(SecretFileError::Loose { mode: 0o644, .. }))
@@ -143,4 +153,134 @@ fn a_file_that_others_may_read_is_refused() {
         FileKey::open(&source, None),
         Err(FileKeyError::File(SecretFileError::Missing { .. }))
     ));
+}
+
+/// Every form of a private key's file.
+fn forms(algorithm: Algorithm) -> Vec<String> {
+    let (private, _) = key_pair(algorithm, 7);
+    let (json, _) = comet_key_file(algorithm, 7);
+    let other = json.replace("tendermint/", "other/").replace("cometbft/", "tendermint/");
+    let mut forms = vec![json, other.replace("other/", "cometbft/")];
+    let (base64, hex) = (BASE64.encode(&private), hex::encode(&private));
+    match algorithm {
+        Algorithm::Ed25519 | Algorithm::MlDsa65 => forms.push(base64),
+        Algorithm::Secp256k1 => forms.extend([base64, hex.clone(), format!("0x{hex}\n")]),
+        Algorithm::Secp256k1Eth => forms.extend([hex.clone(), format!(" 0x{hex}")]),
+    }
+    forms
+}
+
+#[test]
+fn every_algorithm_signs_from_every_form_of_its_file_and_always_the_same() {
+    for algorithm in Algorithm::ALL {
+        let (_, public) = key_pair(algorithm, 7);
+        let verifier = Verifier::new(&public).unwrap();
+        let mut seen = None;
+        for content in forms(algorithm) {
+            for expected in [None, Some(&public)] {
+                let mut key = open_as(algorithm, &content, expected).unwrap();
+                assert_eq!(*key.public_key(), public);
+                key.health().unwrap();
+                let (granted, vote, extension) = grant(&public, &precommit(5), Some(b"ext"));
+                let made = key.sign(granted).unwrap();
+                assert!(verifier.accepts(&vote, made.vote.as_ref().unwrap()), "{algorithm}");
+                assert!(verifier.accepts(&extension.unwrap(), made.extension.as_ref().unwrap()));
+                assert_eq!(*seen.get_or_insert(made.clone()), made, "{algorithm}");
+            }
+        }
+    }
+}
+
+/// SHA-256 and RFC 6979: a vector that many wallets share.
+#[test]
+fn ecdsa_nonces_are_those_of_rfc_6979() {
+    let one = format!("{:064x}", 1);
+    let key = open_as(Algorithm::Secp256k1, &one, None).unwrap();
+    let made = key
+        .secret
+        .sign(b"All those moments will be lost in time, like tears in rain. Time to die...");
+    let expected = "8600dbd41e348fe5c9465ab92d23e3db8b98b873beecd930736488696438cb6b\
+                    547fe64427496db33bf66019dacbf0039c04199abb0122918601db38a72cfc21";
+    assert_eq!(hex::encode(made.unwrap().as_bytes()), expected);
+}
+
+#[test]
+fn a_key_of_another_algorithm_than_is_set_is_refused_with_both() {
+    for held in Algorithm::ALL {
+        let (json, _) = comet_key_file(held, 7);
+        for set in Algorithm::ALL.into_iter().filter(|set| *set != held) {
+            let text = open_as(set, &json, None).err().unwrap().to_string();
+            for word in [format!("holds a {held} key"), format!("algorithm = \"{set}\"")] {
+                assert!(text.contains(&word), "no {word}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn files_of_other_algorithms_that_are_damaged_or_put_together_are_refused() {
+    for algorithm in Algorithm::ALL {
+        let (text, public) = comet_key_file(algorithm, 7);
+        let (other_text, other) = comet_key_file(algorithm, 8);
+        let of = |key: &PublicKey| BASE64.encode(key.as_bytes());
+        let refused = |content: &str| {
+            let text = open_as(algorithm, content, None).err().unwrap().to_string();
+            assert!(!text.contains(&BASE64.encode(key_pair(algorithm, 7).0)));
+            text
+        };
+        let mixed = text.replace(&of(&public), &of(&other));
+        assert!(refused(&mixed).contains("put together from two"));
+        let address = hex::encode_upper(public.address());
+        let mixed = text.replace(&address, &hex::encode_upper(other.address()));
+        assert!(refused(&mixed).contains("its address"));
+        let cut = text.replace("\"value\":\"", "\"value\":\"AAAA");
+        assert!(refused(&cut).contains("the file is damaged"));
+        let wrong = open_as(algorithm, &other_text, Some(&public)).err().unwrap();
+        assert!(matches!(wrong, FileKeyError::WrongKey { .. }));
+    }
+}
+
+#[test]
+fn scalars_that_are_no_private_keys_are_refused() {
+    let order = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+        let refused = |content: &str| open_as(algorithm, content, None).err().unwrap().to_string();
+        for scalar in ["00".repeat(32).as_str(), order, "ff".repeat(32).as_str()] {
+            assert!(refused(scalar).contains("no private key of secp256k1"), "{scalar}");
+        }
+        for form in ["", "0x", "07", &"07".repeat(33), "not hex", &BASE64.encode([7; 64])] {
+            assert!(refused(form).contains("32 bytes in hex"), "{form}");
+        }
+    }
+    // Only secp256k1 is kept in base64.
+    let base64 = BASE64.encode([7; 32]);
+    assert!(open_as(Algorithm::Secp256k1Eth, &base64, None).is_err());
+}
+
+/// What the arithmetic must never see, and parts of two keys.
+#[test]
+fn packed_ml_dsa_keys_that_are_none_are_refused() {
+    let (packed, _) = key_pair(Algorithm::MlDsa65, 7);
+    let (other, _) = key_pair(Algorithm::MlDsa65, 8);
+    let refused = |packed: &[u8]| {
+        let content = BASE64.encode(packed);
+        open_as(Algorithm::MlDsa65, &content, None).err().unwrap().to_string()
+    };
+    for at in [128, 767, 768, 1535] {
+        for byte in [0x09, 0x90, 0xff] {
+            let mut bad = packed.clone();
+            bad[at] = byte;
+            assert!(refused(&bad).contains("no ML-DSA-65 private key"), "{at}: {byte:x}");
+        }
+    }
+    assert!(refused(&packed[1..]).contains("4032 bytes"));
+    assert!(refused(&[0xff; 4032]).contains("no ML-DSA-65 private key"));
+    // ρ, tr, s1, t0 of another key. (Another s2 may leave the public key as it is.)
+    for part in [0..32, 64..128, 128..768, 1536..4032] {
+        let mut mixed = packed.clone();
+        mixed[part.clone()].copy_from_slice(&other[part.clone()]);
+        let content = BASE64.encode(&mixed);
+        let opened = open_as(Algorithm::MlDsa65, &content, None);
+        assert!(matches!(opened, Err(FileKeyError::Damaged { .. })), "{part:?}");
+    }
 }

@@ -9,24 +9,13 @@ use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{AttributeType, ObjectHandle};
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
-use ed25519_dalek::{Signature, VerifyingKey};
 
 use super::fault::fault;
 use super::module::{Epoch, Module, Stale};
 use super::{find, pin};
+use crate::backend::verified::{TEST_MESSAGE, prehash, verified, verifier};
 use crate::backend::{KeyFault, Pkcs11Source};
-use crate::types::PublicKey;
-
-/// Signed at each connect, before the key is used for anything else. No [`Granted`] stands behind
-/// it, and none is needed: this text is the only one that is ever signed so, and it is no message of
-/// any chain. Sign bytes begin with their own length, and this begins with the number 99 and has 27
-/// bytes after it; nor is it a protobuf message without that prefix (its first tag, field 12, has a
-/// wire type that protobuf has given up).
-///
-/// [`Granted`]: crate::backend::Granted
-pub(super) const TEST_MESSAGE: &[u8] = b"cosigner: is this key there?";
-
-const SIGNATURE_BYTES: usize = 64;
+use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 
 /// A connection. Closed when dropped.
 pub(super) struct Connection {
@@ -43,6 +32,8 @@ pub(super) struct Held {
     slot: Slot,
     serial: String,
     key: ObjectHandle,
+    algorithm: Algorithm,
+    verifier: Verifier,
 }
 
 impl Connection {
@@ -93,12 +84,13 @@ impl Held {
         let ready = pin::login(context, module, &session, slot, &source.pin)
             .and_then(|()| find::key(&session, source))
             .and_then(|(key, public_key)| {
-                check(&session, key, &public_key, expected)?;
-                Ok((key, public_key))
+                let verifier = check(&session, key, &public_key, expected)?;
+                Ok((key, public_key, verifier))
             });
         match ready {
-            Ok((key, public_key)) => {
-                let held = Self { context: context.clone(), session, slot, serial, key };
+            Ok((key, public_key, verifier)) => {
+                let (context, algorithm) = (context.clone(), public_key.algorithm());
+                let held = Self { context, session, slot, serial, key, algorithm, verifier };
                 Ok((held, public_key))
             }
             Err(fault) => {
@@ -109,9 +101,9 @@ impl Held {
         }
     }
 
-    /// Signs; 64 bytes, not verified.
-    pub(super) fn sign(&self, bytes: &[u8]) -> Result<[u8; SIGNATURE_BYTES], KeyFault> {
-        sign(&self.session, self.key, bytes)
+    /// Signs. I5: what does not verify stays here.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, KeyFault> {
+        sign(&self.session, self.key, self.algorithm, &self.verifier, message)
     }
 
     /// Whether token and key are still there, without a signature. A session alone does not know
@@ -137,29 +129,36 @@ fn check(
     key: ObjectHandle,
     found: &PublicKey,
     expected: Option<&PublicKey>,
-) -> Result<(), KeyFault> {
+) -> Result<Verifier, KeyFault> {
     if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(KeyFault::WrongKey { expected: expected.clone(), found: found.clone() });
     }
-    let unfit = || KeyFault::Unfit(format!("its public key {found:?} is not a point of the curve"));
-    let point = found.as_bytes().try_into().map_err(|_| unfit())?;
-    let point = VerifyingKey::from_bytes(point).map_err(|_| unfit())?;
-    let signature = Signature::from_bytes(&sign(session, key, TEST_MESSAGE)?);
-    point.verify_strict(TEST_MESSAGE, &signature).map_err(|_| KeyFault::BadSignature)
+    let verifier = verifier(found)?;
+    sign(session, key, found.algorithm(), &verifier, TEST_MESSAGE)?;
+    Ok(verifier)
 }
 
 fn sign(
     session: &Session,
     key: ObjectHandle,
-    bytes: &[u8],
-) -> Result<[u8; SIGNATURE_BYTES], KeyFault> {
-    let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
-    let signature = session.sign(&mechanism, key, bytes).map_err(|error| match error {
-        // All that is known of the limit; the key itself is well.
-        Error::Pkcs11(RvError::DataLenRange, _) => {
-            KeyFault::TooLong { length: bytes.len(), limit: bytes.len().saturating_sub(1) }
+    algorithm: Algorithm,
+    verifier: &Verifier,
+    message: &[u8],
+) -> Result<Signature, KeyFault> {
+    let hash = prehash(algorithm, message);
+    let made = match &hash {
+        Some(hash) => session.sign(&Mechanism::Ecdsa, key, hash),
+        None => {
+            let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
+            session.sign(&mechanism, key, message)
+        }
+    };
+    let made = made.map_err(|error| match error {
+        // All that is known of the limit; the key itself is well. A hash is never too long.
+        Error::Pkcs11(RvError::DataLenRange, _) if hash.is_none() => {
+            KeyFault::TooLong { length: message.len(), limit: message.len().saturating_sub(1) }
         }
         other => fault(other),
     })?;
-    signature.try_into().map_err(|_| KeyFault::BadSignature)
+    verified(verifier, algorithm, message, &made)
 }

@@ -8,7 +8,7 @@ use cryptoki::slot::Slot;
 use super::fault::fault;
 use super::point;
 use crate::backend::{KeyFault, Pkcs11Source, Token};
-use crate::types::PublicKey;
+use crate::types::{Algorithm, PublicKey};
 
 /// A private key's attributes, as far as they matter here. What a token does not tell is absent.
 #[derive(Default)]
@@ -18,6 +18,7 @@ struct Described {
     key_type: Option<KeyType>,
     signs: Option<bool>,
     always_authenticates: bool,
+    parameters: Option<Vec<u8>>,
     point: Option<Vec<u8>>,
 }
 
@@ -73,12 +74,13 @@ pub(super) fn key(
     if let Some(id) = &source.key_id {
         template.push(Attribute::Id(id.clone()));
     }
+    let algorithm = source.algorithm;
     let mut keys = Vec::new();
     for object in session.find_objects(&template).map_err(fault)? {
         keys.push((object, Described::read(session, object)?));
     }
     let (of_type, others): (Vec<_>, Vec<_>) =
-        keys.into_iter().partition(|(_, key)| key.key_type == Some(KeyType::EC_EDWARDS));
+        keys.into_iter().partition(|(_, key)| key.is_of(algorithm));
     let [(object, key)] = of_type.as_slice() else {
         return Err(no_such_key(source, &of_type, &others));
     };
@@ -90,13 +92,18 @@ pub(super) fn key(
             "{key} has CKA_ALWAYS_AUTHENTICATE: it wants its PIN for every signature"
         )));
     }
-    Ok((*object, public_key(session, key)?))
+    Ok((*object, public_key(session, key, algorithm)?))
 }
 
 /// From the public key object beside it, else from the private key itself.
-fn public_key(session: &Session, key: &Described) -> Result<PublicKey, KeyFault> {
-    let mut template =
-        vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::KeyType(KeyType::EC_EDWARDS)];
+fn public_key(
+    session: &Session,
+    key: &Described,
+    algorithm: Algorithm,
+) -> Result<PublicKey, KeyFault> {
+    let of_type = key.key_type.map(Attribute::KeyType);
+    let mut template = vec![Attribute::Class(ObjectClass::PUBLIC_KEY)];
+    template.extend(of_type);
     if key.id.is_empty() {
         template.push(Attribute::Label(key.label.as_bytes().to_vec()));
     } else {
@@ -112,9 +119,9 @@ fn public_key(session: &Session, key: &Described) -> Result<PublicKey, KeyFault>
     points.sort();
     points.dedup();
     match points.as_slice() {
-        [point] => point::public_key(point).ok_or_else(|| {
+        [point] => point::public_key(algorithm, point).ok_or_else(|| {
             KeyFault::Unfit(format!(
-                "{key} has a CKA_EC_POINT of {} bytes: not an Ed25519 key",
+                "{key} has a CKA_EC_POINT of {} bytes: not an {algorithm} key",
                 point.len()
             ))
         }),
@@ -142,10 +149,16 @@ fn no_such_key(
     let wanted = label.chain(id).collect::<Vec<_>>().join(" and ");
     match (of_type, others) {
         ([], []) => KeyFault::NotFound(format!("the token has no private key with {wanted}")),
-        ([], others) => KeyFault::Unfit(format!(
-            "{} is no Ed25519 key (its CKA_KEY_TYPE is not CKK_EC_EDWARDS)",
-            list(others)
-        )),
+        ([], others) => {
+            let kinds = others.iter().map(|(_, key)| format!("{key} is {}", key.kind()));
+            KeyFault::Unfit(format!(
+                "{}, but algorithm = \"{}\" is set, which takes {}: set the key's algorithm, or name \
+                 another key",
+                kinds.collect::<Vec<_>>().join(", "),
+                source.algorithm,
+                kind_of(source.algorithm),
+            ))
+        }
         (several, _) => KeyFault::NotFound(format!(
             "{} private keys have {wanted}: {}; give key_label and key_id so that one is left",
             several.len(),
@@ -154,14 +167,46 @@ fn no_such_key(
     }
 }
 
+/// What a token calls keys of this algorithm.
+const fn kind_of(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Ed25519 => "an Ed25519 key (CKK_EC_EDWARDS)",
+        Algorithm::Secp256k1 | Algorithm::Secp256k1Eth => "a secp256k1 key (CKK_EC)",
+        Algorithm::MlDsa65 => "an ML-DSA key (CKK_ML_DSA)",
+    }
+}
+
 impl Described {
+    fn is_of(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Ed25519 => self.key_type == Some(KeyType::EC_EDWARDS),
+            Algorithm::Secp256k1 | Algorithm::Secp256k1Eth => {
+                let parameters = self.parameters.as_deref().unwrap_or_default();
+                self.key_type == Some(KeyType::EC) && point::is_secp256k1(parameters)
+            }
+            // Refused where settings are read.
+            Algorithm::MlDsa65 => false,
+        }
+    }
+
+    /// What it is, in the words of [`kind_of`] where that is known.
+    fn kind(&self) -> String {
+        let known = [Algorithm::Ed25519, Algorithm::Secp256k1];
+        match (known.into_iter().find(|known| self.is_of(*known)), self.key_type) {
+            (Some(known), _) => kind_of(known).to_owned(),
+            (None, Some(other)) => format!("a key of another kind ({other})"),
+            (None, None) => "a key of a kind that the token does not tell".to_owned(),
+        }
+    }
+
     fn read(session: &Session, object: ObjectHandle) -> Result<Self, KeyFault> {
-        const WANTED: [AttributeType; 6] = [
+        const WANTED: [AttributeType; 7] = [
             AttributeType::Label,
             AttributeType::Id,
             AttributeType::KeyType,
             AttributeType::Sign,
             AttributeType::AlwaysAuthenticate,
+            AttributeType::EcParams,
             AttributeType::EcPoint,
         ];
         let mut key = Self::default();
@@ -172,6 +217,7 @@ impl Described {
                 Attribute::KeyType(key_type) => key.key_type = Some(key_type),
                 Attribute::Sign(signs) => key.signs = Some(signs),
                 Attribute::AlwaysAuthenticate(always) => key.always_authenticates = always,
+                Attribute::EcParams(parameters) => key.parameters = Some(parameters),
                 Attribute::EcPoint(point) if !point.is_empty() => key.point = Some(point),
                 _ => {}
             }

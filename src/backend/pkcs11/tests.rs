@@ -10,20 +10,7 @@ use bench::{LABEL, PIN, in_a_process_of_its_own, signs};
 
 use super::*;
 use crate::backend::{Backends, OpenError, Pin, Source, Token};
-use crate::privval::parse_sign_bytes;
-
-#[test]
-fn the_test_message_is_no_sign_bytes_of_any_chain() {
-    let message = connection::TEST_MESSAGE;
-    assert!(parse_sign_bytes(message).is_err());
-    // Its length prefix would be 99, and that is not how long it is, with an extension or without.
-    assert_eq!((usize::from(message[0]), message.len()), (99, 28));
-    // Without a prefix its first tag has wire type 3, which no message of CometBFT has.
-    assert_eq!(message[0] & 7, 3);
-    for length in 0..=message.len() {
-        assert!(parse_sign_bytes(&message[..length]).is_err());
-    }
-}
+use crate::types::Algorithm;
 
 #[test]
 #[ignore = "needs softhsm2 and opensc; scripts/test runs it"]
@@ -47,6 +34,28 @@ fn signs_with_keys_made_in_the_token_and_imported_ones() {
             }
             signs(key.as_mut());
             key.health().unwrap();
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs softhsm2 and opensc; scripts/test runs it"]
+fn signs_with_secp256k1_keys_for_both_algorithms() {
+    in_a_process_of_its_own("signs_with_secp256k1_keys_for_both_algorithms", |bench| {
+        bench.token(LABEL);
+        for (label, id) in [("first", "01"), ("second", "02"), ("third", "03")] {
+            bench.generate_type(LABEL, label, id, "EC:secp256k1");
+            for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+                let source = Pkcs11Source { algorithm, ..bench.source(Some(label), None) };
+                let mut key = Backends::default().open(&Source::Pkcs11(source), None).unwrap();
+                assert_eq!(key.public_key().algorithm(), algorithm);
+                assert_eq!(key.message_limit(), None);
+                // A token's nonces are random: each signature has another s, and another v.
+                for _ in 0..8 {
+                    signs(key.as_mut());
+                }
+                key.health().unwrap();
+            }
         }
     });
 }
@@ -87,7 +96,16 @@ fn what_is_not_there_or_not_unique_or_no_ed25519_key_is_refused_by_name() {
         let source = Source::Pkcs11(bench.source(Some("twin"), Some(vec![2])));
         signs(one.open(&source, None).unwrap().as_mut());
         let refused = bench.refusal(&bench.source(Some("ecdsa"), None));
-        assert!(refused.contains("no Ed25519 key") && refused.contains("CKK_EC_EDWARDS"));
+        for word in ["a secp256k1 key (CKK_EC)", "algorithm = \"ed25519\"", "CKK_EC_EDWARDS"] {
+            assert!(refused.contains(word), "{refused}");
+        }
+        bench.generate_type(LABEL, "nist", "04", "EC:secp256r1");
+        for (label, found) in [("nist", "of another kind"), ("twin", "CKK_EC_EDWARDS")] {
+            let algorithm = Algorithm::Secp256k1;
+            let source = Pkcs11Source { algorithm, ..bench.source(Some(label), None) };
+            let refused = bench.refusal(&source);
+            assert!(refused.contains(found) && refused.contains("\"secp256k1\""), "{refused}");
+        }
         let refused = bench.refusal(&bench.source(Some("none"), Some(vec![9])));
         assert!(refused.contains("label \"none\" and id 09"), "{refused}");
         let mut other = bench.source(Some("twin"), Some(vec![1]));

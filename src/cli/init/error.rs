@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::backend::OpenError;
 use crate::cli::NewHomesError;
 use crate::config::KeySourceError;
-use crate::types::{PublicKey, ThresholdError};
+use crate::types::{Algorithm, PublicKey, PublicKeyError, ThresholdError};
 
 /// Why no home was made. Nothing is left written then.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,14 @@ pub enum InitError {
     /// `--out` for a node alone.
     #[error("--out is for the homes of a cluster, with --cosigner; a node alone is made at --home")]
     OutAlone,
+    /// Not a public key of the key's algorithm.
+    #[error("--public-key: {source}; --algorithm is {algorithm}, or was not said")]
+    PublicKey {
+        /// The key's.
+        algorithm: Algorithm,
+        /// Why not.
+        source: PublicKeyError,
+    },
     /// The key.
     #[error("{source}{}", if *may_pass {
         "; give --public-key BASE64 to make the home without reaching the key now"

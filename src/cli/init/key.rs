@@ -16,7 +16,11 @@ pub(super) struct KeyArgs {
     /// What holds the key
     #[arg(long, value_name = "file|pkcs11|awskms")]
     backend: String,
-    /// file: the key file, a priv_validator_key.json, or base64 as tmkms keeps it; mode 0600. In a
+    /// What the key signs with: ed25519, secp256k1, secp256k1eth, ml_dsa_65 (from a file alone)
+    /// [default: ed25519]
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// file: the key file, a priv_validator_key.json or the bare key as text; mode 0600. In a
     /// cluster a relative path is written as it is, and means that file in each node's own home
     #[arg(long, value_name = "FILE")]
     path: Option<String>,
@@ -67,6 +71,7 @@ impl KeyArgs {
     pub(super) fn source(&self, paths: Paths) -> Result<Source, InitError> {
         let mut values = BTreeMap::new();
         let texts = [
+            ("algorithm", &self.algorithm),
             ("token_label", &self.token_label),
             ("key_label", &self.key_label),
             ("key_id", &self.key_id),

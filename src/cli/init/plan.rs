@@ -55,12 +55,15 @@ impl Plan {
     ) -> Result<Self, InitError> {
         let mut warnings = Vec::new();
         let source = args.key.source(Paths::Absolute)?;
+        let algorithm = source.algorithm();
         check_validators(&args.validators)?;
         let (place, written) = match home {
             Some(home) => alone(args, home, &source)?,
             None => (cluster(args, &mut warnings)?, args.key.source(Paths::AsGiven)?),
         };
-        let pinned = args.public_key.map(|key| PublicKey::ed25519(key.0));
+        let refused = |source| InitError::PublicKey { algorithm, source };
+        let pinned = args.public_key.as_ref().map(|key| key.of(algorithm));
+        let pinned = pinned.transpose().map_err(refused)?;
         let public_key = learn(&source, pinned.as_ref(), open, &mut warnings)?;
         let record = args.floor.record(&args.chain_id, &public_key, now)?;
         Ok(Self {

@@ -10,13 +10,17 @@ use super::{Cosigner, home_of};
 use crate::cli::address::{describe, prefix};
 use crate::cli::state::is_floor;
 use crate::privval::noise::PeerId;
-use crate::types::{ChainId, Cluster, PublicKey};
+use crate::types::{Algorithm, ChainId, Cluster, PublicKey};
 use crate::validator::Address;
 use crate::watermark::Record;
 
 /// Chain, key and watermark.
 pub(in crate::cli) fn heading(chain: &ChainId, key: &PublicKey, record: &Record) -> String {
     let mut text = format!("chain       {chain}\npublic key  {}\n", BASE64.encode(key.as_bytes()));
+    if key.algorithm() != Algorithm::Ed25519 {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "algorithm   {}", key.algorithm());
+    }
     if let Ok(prefix) = prefix("cosmos") {
         text.push_str(&describe(key, prefix));
     }

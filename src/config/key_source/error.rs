@@ -1,6 +1,7 @@
 //! What is wrong with a key's fields, said as they were written.
 
 use super::endpoint::EndpointError;
+use crate::types::{Algorithm, UnknownAlgorithm};
 
 /// How fields are written where they were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,34 @@ pub enum KeySourceError {
         field: String,
         /// The value.
         found: String,
+    },
+    /// No such algorithm.
+    #[error("{field}: {source}")]
+    Algorithm {
+        /// The field.
+        field: String,
+        /// Why.
+        source: UnknownAlgorithm,
+    },
+    /// An algorithm that this backend cannot do.
+    #[error(
+        "the backend {backend} has no {algorithm} keys: it has ed25519, secp256k1 and secp256k1eth. A key of \
+         {algorithm} is used from a file: backend = \"file\", on one node or in a cluster around it"
+    )]
+    AlgorithmOfBackend {
+        /// The backend.
+        backend: &'static str,
+        /// The algorithm.
+        algorithm: Algorithm,
+    },
+    /// A share of a key that has none.
+    #[error(
+        "only Ed25519 keys can be split, and this one is {algorithm}: use the whole key, with backend = \"file\", \
+         \"pkcs11\" or \"awskms\", on one node or in a cluster around it (`cosigner init --cosigner …`)"
+    )]
+    Unsplittable {
+        /// The algorithm.
+        algorithm: Algorithm,
     },
     /// Not a place to send signing requests to.
     #[error("{field}: {source}")]

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::KeySource;
 use crate::backend::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};
 use crate::config::text::quoted;
+use crate::types::Algorithm;
 
 /// What is shown of a PIN that stands in `cosigner.toml` itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(in crate::config) fn render(key: &KeySource, pin: ShowPin) -> Zeroizing<Stri
                 Source::File(file) => fields.push(path("path", &file.path)),
                 Source::Pkcs11(token) => fields.extend(pkcs11(token, pin)),
                 Source::AwsKms(kms) => fields.extend(awskms(kms)),
+            }
+            // The others are the exception.
+            if source.algorithm() != Algorithm::Ed25519 {
+                fields.push(text("algorithm", source.algorithm().name()));
             }
             fields
         }
@@ -80,7 +85,7 @@ fn awskms(kms: &AwsKmsSource) -> Vec<Zeroizing<String>> {
 #[must_use]
 pub fn with_paths(source: &Source, change: impl Fn(&Path) -> PathBuf) -> Source {
     match source {
-        Source::File(file) => Source::File(FileSource { path: change(&file.path) }),
+        Source::File(file) => Source::File(FileSource { path: change(&file.path), ..file.clone() }),
         Source::Pkcs11(token) => {
             let pin = match &token.pin {
                 Pin::File(path) => Pin::File(change(path)),

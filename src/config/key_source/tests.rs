@@ -30,7 +30,10 @@ const TOKEN: &str = "backend = \"pkcs11\", module = \"/m.so\"";
 fn reads_a_key_file_inside_and_outside_the_home() {
     for (path, found) in [("key.json", "/h/key.json"), ("/k/key.json", "/k/key.json")] {
         let read = source(&format!("backend = \"file\", path = \"{path}\""));
-        assert_eq!(read, Source::File(FileSource { path: found.into() }));
+        assert_eq!(
+            read,
+            Source::File(FileSource { algorithm: Algorithm::Ed25519, path: found.into() })
+        );
     }
 }
 
@@ -40,6 +43,7 @@ fn reads_every_way_to_name_a_token_a_key_and_a_pin() {
         "backend = \"pkcs11\", module = \"m.so\", token_label = \"t\", key_label = \"k\", pin_file = \"pin\"",
     );
     let expected = Pkcs11Source {
+        algorithm: Algorithm::Ed25519,
         module: "/h/m.so".into(),
         token: Token::Label("t".to_owned()),
         key_label: Some("k".to_owned()),
@@ -51,6 +55,7 @@ fn reads_every_way_to_name_a_token_a_key_and_a_pin() {
         "{TOKEN}, slot = 0, key_label = \"k\", key_id = \"01fF\", pin_env = \"A_1\""
     ));
     let expected = Pkcs11Source {
+        algorithm: Algorithm::Ed25519,
         module: "/m.so".into(),
         token: Token::Slot(0),
         key_label: Some("k".to_owned()),
@@ -70,6 +75,7 @@ fn reads_every_way_to_name_a_token_a_key_and_a_pin() {
 #[test]
 fn reads_a_key_of_aws_with_what_is_said_and_no_more() {
     let bare = AwsKmsSource {
+        algorithm: Algorithm::Ed25519,
         key_id: "alias/validator".to_owned(),
         region: None,
         profile: None,
@@ -93,6 +99,46 @@ fn reads_a_key_of_aws_with_what_is_said_and_no_more() {
 }
 
 #[test]
+fn reads_the_algorithm_of_a_whole_key_in_both_spellings() {
+    let file = "backend = \"file\", path = \"k\"";
+    let kms = "backend = \"awskms\", key_id = \"k\"";
+    let token = &format!("{TOKEN}, slot = 1, key_label = \"k\", pin_env = \"A\"");
+    for backend in [file, kms, token] {
+        assert_eq!(source(backend).algorithm(), Algorithm::Ed25519);
+        for algorithm in Algorithm::ALL {
+            let text = format!("{backend}, algorithm = \"{algorithm}\"");
+            if algorithm == Algorithm::MlDsa65 && backend != file {
+                refused(&text, &["ml_dsa_65", "used from a file", "backend = \"file\""]);
+                continue;
+            }
+            let read = source(&text);
+            assert_eq!(read.algorithm(), algorithm);
+            // As it is written and shown, it is read again.
+            let shown = render(&KeySource::Whole(read.clone()), ShowPin::InFull);
+            assert_eq!(source(shown.trim_matches(['{', '}', ' '])), read);
+            let said = algorithm != Algorithm::Ed25519;
+            assert_eq!(shown.contains("algorithm"), said, "{}", *shown);
+        }
+    }
+    let read = source(&format!("{file}, algorithm = \"mldsa65\""));
+    assert_eq!(read.algorithm(), Algorithm::MlDsa65);
+    refused(&format!("{file}, algorithm = \"rsa\""), &["`algorithm`", "secp256k1eth", "\"rsa\""]);
+    refused(&format!("{file}, algorithm = 1"), &["`algorithm` is a string"]);
+}
+
+#[test]
+fn a_key_that_is_split_is_ed25519() {
+    let threshold = "backend = \"threshold\", algorithm =";
+    for algorithm in ["secp256k1", "secp256k1eth", "ml_dsa_65", "mldsa65"] {
+        let says = ["only Ed25519 keys can be split", "whole key", "cluster around it"];
+        refused(&format!("{threshold} \"{algorithm}\""), &says);
+    }
+    // Said in full, and then refused for being alone.
+    let text = settings(&format!("{threshold} \"ed25519\"")).unwrap_err().to_string();
+    assert!(text.contains("needs a [node]"), "{text}");
+}
+
+#[test]
 fn names_the_backends_that_there_are() {
     let four = ["file", "pkcs11", "awskms", "threshold"];
     refused("backend = \"vault\"", &[&["\"vault\""], four.as_slice()].concat());
@@ -110,7 +156,7 @@ fn refuses_fields_of_other_backends_and_misspelt_ones_with_the_likely_meaning() 
     refused("backend = \"file\", pth = \"x\"", &["no `pth`", "did you mean `path`?"]);
     refused(
         "backend = \"awskms\", key_label = \"x\"",
-        &["`key_id`, `region`, `profile` and `endpoint`"],
+        &["`key_id`, `region`, `profile`, `endpoint` and `algorithm`"],
     );
     refused(&format!("{TOKEN}, pins = \"98765\""), &["did you mean `pin`?"]);
 }
@@ -207,10 +253,16 @@ fn flags_are_checked_alike_and_named_as_flags() {
         fields(backend, values).unwrap_err().error.to_string()
     };
     let found = fields("file", &[("path", "k")]).unwrap();
-    assert_eq!(found, KeySource::Whole(Source::File(FileSource { path: "/w/k".into() })));
+    assert_eq!(
+        found,
+        KeySource::Whole(Source::File(FileSource {
+            algorithm: Algorithm::Ed25519,
+            path: "/w/k".into()
+        }))
+    );
     assert_eq!(text("file", &[]), "the backend file needs --path");
     let foreign = text("file", &[("path", "k"), ("token_label", "t")]);
-    assert_eq!(foreign, "the backend file has no --token-label; it takes --path");
+    assert_eq!(foreign, "the backend file has no --token-label; it takes --path and --algorithm");
     let pin = text("pkcs11", &[("module", "m"), ("token_label", "t"), ("key_label", "k")]);
     assert_eq!(pin, "the backend pkcs11 takes exactly one of --pin-env and --pin-file; found none");
 }

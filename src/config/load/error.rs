@@ -132,6 +132,13 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether another node of this machine uses the key's file.
+    pub(super) const fn is_in_use(&self) -> bool {
+        matches!(self, Self::KeyInUse { .. })
+    }
+}
+
 const fn is_lost(source: &StoreError) -> bool {
     !matches!(source, StoreError::InUse { .. } | StoreError::LooseMode { .. })
 }

@@ -4,14 +4,20 @@
 //! on one machine the file itself tells: a node alone holds its lock for itself.
 
 use std::fs::{File, TryLockError};
+use std::path::PathBuf;
 
 use super::LoadError;
-use crate::backend::{FileSource, Source};
+use crate::backend::{FileSource, Granted, KeyFault, Signatures, Source, WholeKey};
+use crate::privval::RawAllowed;
+use crate::types::{PublicKey, Signature};
 
-/// Held while a node uses a key file. The kernel frees it with the process.
-#[derive(Debug)]
-pub struct KeyFileLock {
-    _file: File,
+/// A key in a file, used under the file's lock alone. The kernel frees it with the process.
+pub(super) struct LockedKey {
+    path: PathBuf,
+    sharing: Sharing,
+    /// `None` as long as there is no file.
+    lock: Option<File>,
+    key: Box<dyn WholeKey>,
 }
 
 /// Who else may use the file.
@@ -23,20 +29,74 @@ pub(super) enum Sharing {
     Nobody,
 }
 
-impl KeyFileLock {
-    /// `None` for keys that are in no file.
-    pub(super) fn take(source: &Source, sharing: Sharing) -> Result<Option<Self>, LoadError> {
-        let Source::File(FileSource { path }) = source else { return Ok(None) };
-        let failed = |source| LoadError::KeyLock { path: path.clone(), source };
-        let file = File::open(path).map_err(failed)?;
-        let taken = match sharing {
+impl LockedKey {
+    /// Takes the lock of a key that is in a file. A file that is not there is locked when it comes.
+    pub(super) fn take(
+        source: &Source,
+        sharing: Sharing,
+        key: Box<dyn WholeKey>,
+    ) -> Result<Box<dyn WholeKey>, LoadError> {
+        let Source::File(FileSource { path, .. }) = source else { return Ok(key) };
+        let mut locked = Self { path: path.clone(), sharing, lock: None, key };
+        match locked.lock() {
+            Ok(()) => {}
+            // Nothing was read from it either: both are done when it is there.
+            Err(LoadError::KeyLock { .. }) if locked.key.health().is_err() => {}
+            Err(refused) => return Err(refused),
+        }
+        Ok(Box::new(locked))
+    }
+
+    fn lock(&mut self) -> Result<(), LoadError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let failed = |source| LoadError::KeyLock { path: self.path.clone(), source };
+        let file = File::open(&self.path).map_err(failed)?;
+        let taken = match self.sharing {
             Sharing::Members => file.try_lock_shared(),
             Sharing::Nobody => file.try_lock(),
         };
         match taken {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Err(LoadError::KeyInUse { path: path.clone() }),
+            Ok(()) => {
+                self.lock = Some(file);
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(LoadError::KeyInUse { path: self.path.clone() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+
+    /// The key, once its file is locked. What is wrong with the file is told as the key tells it.
+    fn locked(&mut self) -> Result<&mut Box<dyn WholeKey>, KeyFault> {
+        match self.lock() {
+            Ok(()) => Ok(&mut self.key),
+            Err(refused) => {
+                let told = self.key.health().err().filter(|_| !refused.is_in_use());
+                Err(told.unwrap_or_else(|| KeyFault::Other(refused.to_string())))
+            }
+        }
+    }
+}
+
+impl WholeKey for LockedKey {
+    fn public_key(&self) -> &PublicKey {
+        self.key.public_key()
+    }
+
+    fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
+        self.locked()?.sign(granted)
+    }
+
+    fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
+        self.locked()?.sign_raw(allowed)
+    }
+
+    fn health(&mut self) -> Result<(), KeyFault> {
+        self.locked()?.health()
+    }
+
+    fn message_limit(&self) -> Option<usize> {
+        self.key.message_limit()
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::key_source::{KeyFields, KeySource, KeySourceError, Spelling};
-use crate::config::read::{Bytes32, Chain, Parsed};
+use crate::config::read::{Chain, Parsed, PublicKeyText};
 use crate::config::text::line_of;
 use crate::config::{ConfigError, GiveUp};
 use crate::privval::{Dialect, RawBytes, Version};
@@ -55,7 +55,7 @@ pub struct Bech32PrefixError {
 pub(super) struct RawChain {
     id: Spanned<Chain>,
     key: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
-    public_key: Option<Spanned<Parsed<Bytes32>>>,
+    public_key: Option<Spanned<Parsed<PublicKeyText>>>,
     give_up_after: Option<Parsed<GiveUp>>,
     privval_version: Option<Parsed<Version>>,
     non_rp_extensions: Option<Spanned<bool>>,
@@ -132,17 +132,17 @@ fn chain(raw: RawChain, alone: bool, place: &Place<'_>) -> Result<ChainSettings,
     let id = raw.id.into_inner().0;
     let line = place.line(raw.key.span().start);
     let key = key_source(raw.key, place)?;
-    let is_share = key == KeySource::Threshold;
-    if is_share && alone {
+    if key == KeySource::Threshold && alone {
         return Err(ConfigError::ShareAlone { file: file(), line: Some(line), chain: id });
     }
     let mut public_key = None;
     if let Some(pinned) = raw.public_key {
         let line = place.line(pinned.span().start);
-        if is_share {
+        let KeySource::Whole(source) = &key else {
             return Err(ConfigError::PinnedShares { file: file(), line, chain: id });
-        }
-        public_key = Some(PublicKey::ed25519(pinned.into_inner().0.0));
+        };
+        let refused = |source| ConfigError::PublicKey { file: file(), line, source };
+        public_key = Some(pinned.into_inner().0.of(source.algorithm()).map_err(refused)?);
     }
     let version = raw.privval_version.map(|version| version.0).unwrap_or_default();
     if let Some(asked) = raw.non_rp_extensions.as_ref().filter(|asked| *asked.get_ref())

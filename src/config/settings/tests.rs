@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::GiveUp;
-use crate::types::{CertificatePin, ClusterKey, Member, PublicKey};
+use crate::types::{Algorithm, CertificatePin, ClusterKey, Member, PublicKey};
 
 const WHOLE: &str = r#"
 [node]
@@ -127,10 +127,77 @@ fn a_whole_key_may_be_pinned_and_a_split_one_not() {
     assert_eq!(settings.chains[0].public_key, Some(PublicKey::ed25519([9; 32])));
     let refused = pinned(key, base64);
     assert!(matches!(refused, Err(ConfigError::PinnedShares { line: 7, .. })), "{refused:?}");
-    for wrong in ["\"CQk=\"", "\"???\"", "\"\"", "7"] {
+    for (wrong, says) in [
+        ("\"CQk=\"", "has 32 bytes, not 2"),
+        ("\"???\"", "a public key in base64"),
+        ("\"\"", "has 32 bytes, not 0"),
+        ("7", "a string"),
+    ] {
         let text = pinned(whole, wrong).unwrap_err().to_string();
         assert!(text.starts_with("/h/cosigner.toml:7: "), "{text}");
-        assert!(wrong == "7" || text.contains("32 bytes in base64"), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+}
+
+#[test]
+fn a_pinned_key_is_read_with_the_algorithm_of_the_key() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    // The curve's generator.
+    let point = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    let point = hex::decode(point).unwrap();
+    let pinned = |algorithm: Algorithm, bytes: &[u8]| {
+        parse(&SMALL.replace(
+            "key = { backend = \"threshold\" }\n",
+            &format!(
+                "key = {{ backend = \"file\", path = \"k\", algorithm = \"{algorithm}\" }}\n\
+                 public_key = \"{}\"\n",
+                BASE64.encode(bytes)
+            ),
+        ))
+    };
+    for algorithm in Algorithm::ALL {
+        let bytes = vec![2; algorithm.public_key_bytes()];
+        let expected = PublicKey::new(algorithm, bytes.clone()).unwrap();
+        let settings = pinned(algorithm, &bytes).unwrap();
+        assert_eq!(settings.chains[0].public_key, Some(expected));
+        let text = pinned(algorithm, &[2; 40]).unwrap_err().to_string();
+        assert!(text.starts_with("/h/cosigner.toml:7: public_key: "), "{text}");
+        assert!(text.contains(algorithm.name()) && text.contains("not 40"), "{text}");
+    }
+    // As v2 shows it.
+    let key = PublicKey::new(Algorithm::Secp256k1Eth, point).unwrap();
+    let settings = pinned(Algorithm::Secp256k1Eth, &key.uncompressed().unwrap()).unwrap();
+    assert_eq!(settings.chains[0].public_key, Some(key));
+}
+
+#[test]
+fn refuses_another_algorithm_than_the_member_list_has() {
+    let members = (1..=3).map(|n: u8| Member {
+        id: MemberId::new(n.into()).unwrap(),
+        address: format!("10.0.0.{n}:2222"),
+        certificate: CertificatePin([n; 32]),
+    });
+    let key = ClusterKey {
+        chain: ChainId::new("c").unwrap(),
+        public_key: PublicKey::new(Algorithm::Secp256k1Eth, vec![2; 33]).unwrap(),
+        threshold: None,
+        generation: 1,
+        verifying_shares: BTreeMap::new(),
+    };
+    let cluster = Cluster::new(1, members.collect(), vec![key]).unwrap();
+    let against = |algorithm: &str| {
+        let text = format!(
+            "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n[[chain]]\nid = \"c\"\n\
+             key = {{ backend = \"file\", path = \"k\"{algorithm} }}\n"
+        );
+        parse(&text).unwrap().check_against(&cluster, Path::new("/h/cosigner.toml"))
+    };
+    against(", algorithm = \"secp256k1eth\"").unwrap();
+    for (algorithm, name) in [("", "ed25519"), (", algorithm = \"secp256k1\"", "secp256k1")] {
+        let text = against(algorithm).unwrap_err().to_string();
+        let set = format!("algorithm = \"{name}\"");
+        assert!(text.contains(&set) && text.contains("set algorithm = \"secp256k1eth\""), "{text}");
     }
 }
 

@@ -55,7 +55,9 @@ struct NewPubKeyResponse {
 
 #[test]
 fn every_release_finds_the_public_key_in_one_reply() {
-    let written = Reply::PublicKey(public_key()).encode();
+    let version = Version::V1;
+    let written = Reply::PublicKey { key: public_key(), version }.encode();
+    assert_eq!(Reply::PublicKey { key: public_key(), version: Version::V2 }.encode(), written);
     let expected = ["51124f0a220a20", PUBLIC_KEY, "1a20", PUBLIC_KEY, "220765643235353139"];
     assert_eq!(written, bytes(&expected));
     let response = &written[3..];
@@ -66,6 +68,48 @@ fn every_release_finds_the_public_key_in_one_reply() {
     let new = NewPubKeyResponse::decode(response).unwrap();
     let pub_key_type = "ed25519".to_owned();
     assert_eq!(new, NewPubKeyResponse { error: None, pub_key_bytes: key, pub_key_type });
+}
+
+/// The curve's generator, with one coordinate and with both.
+const POINT: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+const WHOLE_POINT: &str = "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+                           483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+
+#[test]
+fn keys_of_other_algorithms_are_written_as_the_validators_line_writes_them() {
+    let encoded = |algorithm, key: &str, version| {
+        let key = PublicKey::new(algorithm, hex::decode(key).unwrap()).unwrap();
+        Reply::PublicKey { key, version }.encode()
+    };
+    let name = |algorithm: Algorithm| hex::encode(algorithm.name());
+    for version in [Version::V1, Version::V2] {
+        let algorithm = Algorithm::Secp256k1;
+        let expected = ["5512530a231221", POINT, "1a21", POINT, "2209", &name(algorithm)];
+        assert_eq!(encoded(algorithm, POINT, version), bytes(&expected));
+        let algorithm = Algorithm::MlDsa65;
+        let key = "5a".repeat(1952);
+        let head = "d71e 12d41e 0aa30f 22a00f".replace(' ', "");
+        let expected = [&head, &key[..], "1aa00f", &key, "2209", &name(algorithm)];
+        assert_eq!(encoded(algorithm, &key, version), bytes(&expected));
+    }
+    let (algorithm, name) = (Algorithm::Secp256k1Eth, name(Algorithm::Secp256k1Eth));
+    let expected = ["5812560a232a21", POINT, "1a21", POINT, "220c", &name];
+    assert_eq!(encoded(algorithm, POINT, Version::V1), bytes(&expected));
+    let head = "99011296010a432241";
+    let expected = [head, WHOLE_POINT, "1a41", WHOLE_POINT, "220c", &name];
+    assert_eq!(encoded(algorithm, POINT, Version::V2), bytes(&expected));
+}
+
+/// Three signatures of 3309 bytes each: more than that, and validators would not read it.
+#[test]
+fn a_vote_with_the_longest_signatures_fits_into_what_validators_read() {
+    let longest = || Signature::new(Algorithm::MlDsa65, vec![0xcc; 3309]);
+    let extension = ExtensionSignature { replay_protected: longest(), non_rp: Some(longest()) };
+    let v2 = Dialect { version: Version::V2, non_rp_extensions: true, ..Dialect::default() };
+    let request = message(proto::message::Sum::SignVoteRequest(vote_request()));
+    let Ok(Request::Sign { echo, .. }) = parse_for(&request, &v2) else { panic!("no vote") };
+    let length = echo.signed(longest(), time(), Some(extension)).unwrap().encode().len();
+    assert!(length > 9927 && length < 10_240, "{length}");
 }
 
 #[test]

@@ -5,10 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cosigner::privval::{
     BlockId, Fields, Proposal, Vote, VoteKind, extension_sign_bytes, proto, sign_bytes,
 };
-use cosigner::types::{ChainId, Height, PublicKey, Round, Timestamp};
+use cosigner::types::{Algorithm, ChainId, Height, PublicKey, Round, Timestamp};
 use ed25519_dalek::VerifyingKey;
+use k256::ecdsa::RecoveryId;
+use k256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use ml_dsa::{EncodedVerifyingKey, MlDsa65};
+use sha2::{Digest as _, Sha256};
+use sha3::Keccak256;
 
 use super::proto::message::Sum;
+use super::proto::public_key::Sum as PublicKeySum;
 use super::{Fault, Outcome};
 
 /// What a node takes from a signed reply; it ignores the rest.
@@ -144,15 +150,21 @@ pub fn public_key(reply: Option<Sum>) -> Result<PublicKey, Fault> {
     let Some(Sum::PubKeyResponse(response)) = reply else {
         return Err(Fault::Unexpected(format!("{reply:?}")));
     };
-    let old = match &response.pub_key {
-        Some(proto::PublicKey { sum: Some(proto::public_key::Sum::Ed25519(bytes)) }) => bytes,
-        _ => return Err(Fault::Unexpected(format!("{response:?}"))),
+    let unexpected = || Fault::Unexpected(format!("{response:?}"));
+    let algorithm = Algorithm::from_name(&response.pub_key_type).map_err(|_| unexpected())?;
+    let old = match (response.pub_key.as_ref().and_then(|key| key.sum.as_ref()), algorithm) {
+        (Some(PublicKeySum::Ed25519(bytes)), Algorithm::Ed25519)
+        | (Some(PublicKeySum::Secp256k1(bytes)), Algorithm::Secp256k1)
+        | (Some(PublicKeySum::Mldsa65(bytes)), Algorithm::MlDsa65)
+        | (Some(PublicKeySum::Secp256k1eth(bytes)), Algorithm::Secp256k1Eth) => bytes,
+        // v2 has another number for it.
+        (Some(PublicKeySum::Mldsa65(bytes)), Algorithm::Secp256k1Eth) if bytes.len() == 65 => bytes,
+        _ => return Err(unexpected()),
     };
-    let agree = *old == response.pub_key_bytes && response.pub_key_type == "ed25519";
-    let key: Option<[u8; 32]> = old.as_slice().try_into().ok();
-    key.filter(|_| agree && response.error.is_none())
-        .map(PublicKey::ed25519)
-        .ok_or_else(|| Fault::Unexpected(format!("{response:?}")))
+    if *old != response.pub_key_bytes || response.error.is_some() {
+        return Err(unexpected());
+    }
+    PublicKey::from_encoding(algorithm, old).map_err(|_| unexpected())
 }
 
 /// How a request to sign ended; an error means: try again.
@@ -260,9 +272,39 @@ pub fn verify(
     }
 }
 
+/// Without the code under test.
 fn valid(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let key = key.as_bytes().try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
-    let signature = ed25519_dalek::Signature::from_slice(signature).ok();
-    key.zip(signature)
-        .is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())
+    match key.algorithm() {
+        Algorithm::Ed25519 => {
+            let key: Option<[u8; 32]> = key.as_bytes().try_into().ok();
+            let key = key.and_then(|key| VerifyingKey::from_bytes(&key).ok());
+            let signature = ed25519_dalek::Signature::from_slice(signature).ok();
+            key.zip(signature)
+                .is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())
+        }
+        Algorithm::Secp256k1 => ecdsa(key, &Sha256::digest(message), signature, None),
+        Algorithm::Secp256k1Eth => {
+            let digest = Keccak256::digest(message);
+            signature.split_last().is_some_and(|(v, pair)| ecdsa(key, &digest, pair, Some(*v)))
+        }
+        Algorithm::MlDsa65 => {
+            let key = EncodedVerifyingKey::<MlDsa65>::try_from(key.as_bytes()).ok();
+            let signature = ml_dsa::Signature::<MlDsa65>::try_from(signature).ok();
+            key.zip(signature).is_some_and(|(key, signature)| {
+                ml_dsa::VerifyingKey::decode(&key).verify_with_context(message, &[], &signature)
+            })
+        }
+    }
+}
+
+/// With the lower s, and the v that gives this key.
+fn ecdsa(key: &PublicKey, digest: &[u8], pair: &[u8], v: Option<u8>) -> bool {
+    let Ok(pair) = k256::ecdsa::Signature::from_slice(pair) else { return false };
+    let Ok(key) = k256::ecdsa::VerifyingKey::from_sec1_bytes(key.as_bytes()) else { return false };
+    let recovered = v.is_none_or(|v| {
+        let v = RecoveryId::from_byte(v).filter(|_| v <= 1);
+        let found = v.map(|v| k256::ecdsa::VerifyingKey::recover_from_prehash(digest, &pair, v));
+        found.is_some_and(|found| found.is_ok_and(|found| found == key))
+    });
+    recovered && pair.normalize_s() == pair && key.verify_prehash(digest, &pair).is_ok()
 }

@@ -91,6 +91,7 @@ fn keys_of_other_kinds_are_refused_with_what_is_needed() {
 fn a_public_key_must_be_the_44_bytes_of_rfc_8410() {
     let right = "302a300506032b6570032100";
     let key = KmsFault::start(SEED).public_key();
+    let key = key.as_bytes();
     let point = hex::encode(key);
     for der in [
         String::new(),
@@ -181,4 +182,64 @@ fn opens_signs_and_ends_on_a_thread_of_another_runtime() {
         sign(&mut key).unwrap();
         key.health().unwrap();
     });
+}
+
+#[test]
+fn secp256k1_keys_sign_hashes_for_both_algorithms() {
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+        for seed in 1..10 {
+            let kms = KmsFault::start_of(algorithm, [seed; 32]);
+            let mut key = open(&kms);
+            assert_eq!(*key.public_key(), public_key(&kms));
+            // Of a hash there is no limit: extensions are as large as they are.
+            assert_eq!(key.message_limit(), None);
+            let case = case(&key, Some(vec![7; 100_000]));
+            let signed = key.sign(case.granted).unwrap();
+            assert!(holds(&key, &case.vote, signed.vote.as_ref()));
+            assert!(holds(&key, &case.extension.unwrap(), signed.extension.as_ref()));
+            assert_eq!(key.health(), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn wrong_signatures_of_a_secp256k1_key_never_come_out() {
+    for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+        let kms = KmsFault::start_of(algorithm, SEED);
+        let mut key = open(&kms);
+        for answer in [
+            Answer::OtherBytes,
+            Answer::OtherKey,
+            Answer::With(json!({ "Signature": "AAAA" })),
+            Answer::With(json!({ "Signature": null })),
+        ] {
+            kms.answer_to(Call::Sign, answer);
+            assert_eq!(sign(&mut key), Err(KeyFault::BadSignature));
+            kms.answer(Answer::Right);
+            sign(&mut key).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_key_of_another_algorithm_than_is_set_is_refused_with_both() {
+    for (kept, set, words) in [
+        (Algorithm::Secp256k1, Algorithm::Ed25519, ["ECC_SECG_P256K1", "\"ed25519\""]),
+        (
+            Algorithm::Ed25519,
+            Algorithm::Secp256k1Eth,
+            ["ECC_NIST_EDWARDS25519", "\"secp256k1eth\""],
+        ),
+    ] {
+        let kms = KmsFault::start_of(kept, SEED);
+        let mut setup = setup(&kms, ARN);
+        setup.source.algorithm = set;
+        let fault = AwsKms::connect_with(setup, None).err().unwrap();
+        assert!(matches!(fault, KeyFault::Unfit(_)), "{fault}");
+        let name = format!("\"{kept}\"");
+        for word in words.into_iter().chain([name.as_str()]) {
+            assert!(fault.to_string().contains(word), "no {word}: {fault}");
+        }
+        assert_readable(&fault);
+    }
 }

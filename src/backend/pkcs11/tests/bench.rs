@@ -11,11 +11,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::UserType;
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 
 use crate::backend::tests_support::{grant, precommit};
 use crate::backend::{Backends, KeyFault, Pin, Pkcs11Source, Signatures, Source, Token, WholeKey};
-use crate::types::PublicKey;
+use crate::types::{Algorithm, PublicKey, Verifier};
 
 pub(super) const LABEL: &str = "validators";
 pub(super) const PIN: &str = "right-pin";
@@ -68,11 +68,10 @@ pub(super) fn sign(key: &mut dyn WholeKey) -> Result<Signatures, KeyFault> {
     let public_key = key.public_key().clone();
     let (granted, vote, extension) = grant(&public_key, &precommit(5), Some(b"ext"));
     let signatures = key.sign(granted)?;
-    let point = VerifyingKey::from_bytes(public_key.as_bytes().try_into().unwrap()).unwrap();
+    let verifier = Verifier::new(&public_key).unwrap();
     let made = [signatures.vote.clone(), signatures.extension.clone()];
     for (bytes, signature) in [vote, extension.unwrap()].iter().zip(made) {
-        let signature = ed25519_dalek::Signature::from_slice(signature.unwrap().as_bytes());
-        point.verify_strict(bytes, &signature.unwrap()).unwrap();
+        assert!(verifier.accepts(bytes, &signature.unwrap()));
     }
     Ok(signatures)
 }
@@ -86,6 +85,7 @@ impl Bench {
     /// The key in the token [`LABEL`], with the right PIN.
     pub(super) fn source(&self, label: Option<&str>, id: Option<Vec<u8>>) -> Pkcs11Source {
         Pkcs11Source {
+            algorithm: Algorithm::Ed25519,
             module: self.module(),
             token: Token::Label(LABEL.to_owned()),
             key_label: label.map(str::to_owned),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::backend::{FileSource, Granted, KeyFault, Signatures};
 use crate::privval::RawAllowed;
-use crate::types::Signature;
+use crate::types::{Algorithm, Signature};
 
 /// A key that is where it says, or not.
 struct Key {
@@ -40,7 +40,7 @@ fn learned(
     found: u8,
     fault: Option<KeyFault>,
 ) -> (Result<PublicKey, InitError>, Vec<String>) {
-    let source = Source::File(FileSource { path: "k".into() });
+    let source = Source::File(FileSource { algorithm: Algorithm::Ed25519, path: "k".into() });
     let pinned = pinned.map(public);
     let mut warnings = Vec::new();
     let open = |_: &Source, _: Option<&PublicKey>| -> Result<Box<dyn WholeKey>, OpenError> {
@@ -111,8 +111,11 @@ fn paths_inside_the_home_are_written_without_it() {
         (home.root().join("sub/key.json"), Path::new("sub/key.json").to_owned()),
         ("/elsewhere/key.json".into(), "/elsewhere/key.json".into()),
     ] {
-        let source = Source::File(FileSource { path });
+        let source = Source::File(FileSource { algorithm: Algorithm::Ed25519, path });
         let (_, found) = alone(&args, home.clone(), &source).unwrap();
-        assert_eq!(found, Source::File(FileSource { path: written }));
+        assert_eq!(
+            found,
+            Source::File(FileSource { algorithm: Algorithm::Ed25519, path: written })
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A bare key in base64, as tmkms's softsign keeps it (`key_format = "base64"`).
+//! A bare Ed25519 key in base64, as tmkms's softsign keeps it (`key_format = "base64"`).
 //!
 //! 32 bytes are a seed. 64 bytes are a seed and its public key, or an expanded key (scalar, then the
 //! prefix that nonces are derived from), which newer tmkms takes: keys whose seed nobody has.
@@ -12,6 +12,7 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
+use super::bare::RawKeyError;
 use crate::types::PublicKey;
 
 /// Room for any text that decodes to a key, so that decoding never moves the buffer.
@@ -20,51 +21,14 @@ const DECODED_CAPACITY: usize = 128;
 const MAX_TEXT: usize = DECODED_CAPACITY / 3 * 4;
 
 /// A private key in memory. All of it is wiped when dropped (ed25519-dalek, feature `zeroize`).
-pub(super) enum Secret {
+pub(super) enum Ed25519Secret {
     /// From a seed.
     Seed(SigningKey),
     /// Of which nobody has the seed.
     Expanded(ExpandedSecretKey, VerifyingKey),
 }
 
-/// Why a key file that is not JSON was refused. No value of it is in here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RawKeyError {
-    /// Neither JSON nor base64.
-    #[error(
-        "neither a priv_validator_key.json nor a key in base64; take the file as CometBFT or tmkms wrote it"
-    )]
-    Encoding,
-    /// Base64 of something else.
-    #[error("base64 of {found} bytes; an Ed25519 key has 32 (seed) or 64 (seed and public key)")]
-    Length {
-        /// Decoded length, in bytes.
-        found: usize,
-    },
-    /// 64 bytes that may be an expanded key, and nothing to prove it with.
-    #[error(
-        "its 64 bytes are not a seed with its public key; they can be an expanded key (tmkms), or damaged, \
-         and only the public key tells: set public_key for this chain"
-    )]
-    Unproven,
-    /// 64 bytes that are neither.
-    #[error(
-        "its 64 bytes are neither a seed with its public key nor an expanded key whose public key is the \
-         expected {expected:?}: the file is damaged, or another key's"
-    )]
-    Neither {
-        /// The chain's key.
-        expected: PublicKey,
-    },
-    /// An expanded key whose nonces everybody could compute.
-    #[error(
-        "an expanded key with {0} where its secret prefix belongs: every signature with it would give the \
-         key away, so it is never used"
-    )]
-    PrefixKnown(&'static str),
-}
-
-impl Secret {
+impl Ed25519Secret {
     pub(super) fn from_seed(seed: &[u8; 32]) -> Self {
         Self::Seed(SigningKey::from_bytes(seed))
     }
@@ -116,6 +80,14 @@ impl Secret {
             return Ok(Self::Expanded(key, public));
         }
         Err(RawKeyError::Neither { expected: expected.clone() })
+    }
+
+    /// `None` if nobody has it.
+    pub(super) fn seed(&self) -> Option<Zeroizing<[u8; 32]>> {
+        match self {
+            Self::Seed(key) => Some(Zeroizing::new(key.to_bytes())),
+            Self::Expanded(..) => None,
+        }
     }
 
     pub(super) fn public_key(&self) -> PublicKey {

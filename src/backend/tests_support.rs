@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{GrantSet, Granted, Granting, content_hash};
 use crate::peer::{Grant, SessionId};
-use crate::privval::{BlockId, Fields, Vote, VoteKind, extension_sign_bytes, sign_bytes};
+use crate::privval::{
+    BlockId, Dialect, Fields, RawAllowed, RawBytes, RawMessage, Vote, VoteKind,
+    extension_sign_bytes, sign_bytes,
+};
 use crate::types::{
     ChainId, Height, Incarnation, KeyId, MemberId, PublicKey, Round, Timestamp, UnixMillis,
 };
@@ -59,4 +62,10 @@ pub(super) fn grant(
     let grant = Grant { coordinator: me, content, incarnation };
     set.add_own(session, &grant, &watermarked(&chain, &key.id(), fields)).unwrap();
     (set.complete().unwrap(), vote, extension)
+}
+
+/// The receipt for so many bytes that can be no vote.
+pub(super) fn raw(length: usize) -> RawAllowed {
+    let dialect = Dialect { raw_bytes: RawBytes::SignBytes, ..Dialect::default() };
+    RawAllowed::new(&chain(), &dialect, &RawMessage::Plain(vec![b'x'; length])).unwrap()
 }

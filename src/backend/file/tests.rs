@@ -8,7 +8,7 @@ use ed25519_dalek::{SigningKey, Verifier as _};
 use sha2::{Digest as _, Sha512};
 
 use super::*;
-use crate::backend::tests_support::{grant, precommit};
+use crate::backend::tests_support::{grant, precommit, raw};
 
 const SEED: [u8; 32] = [7; 32];
 
@@ -143,4 +143,13 @@ fn a_file_that_others_may_read_is_refused() {
         FileKey::open(&source, None),
         Err(FileKeyError::File(SecretFileError::Missing { .. }))
     ));
+}
+
+#[test]
+fn signs_raw_bytes_as_they_are() {
+    let mut key = open(&json("tendermint/PrivKeyEd25519"), None).unwrap();
+    let bytes = raw(100).as_bytes().to_vec();
+    let signed = key.sign_raw(raw(100)).unwrap();
+    let signature = ed25519_dalek::Signature::from_slice(signed.as_bytes()).unwrap();
+    SigningKey::from_bytes(&SEED).verifying_key().verify(&bytes, &signature).unwrap();
 }

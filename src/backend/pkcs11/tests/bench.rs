@@ -13,7 +13,7 @@ use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::UserType;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 
-use crate::backend::tests_support::{grant, precommit};
+use crate::backend::tests_support::{grant, precommit, raw};
 use crate::backend::{Backends, KeyFault, Pin, Pkcs11Source, Signatures, Source, Token, WholeKey};
 use crate::types::PublicKey;
 
@@ -60,8 +60,13 @@ pub(super) fn in_a_process_of_its_own(name: &str, steps: impl FnOnce(&Bench)) {
 }
 
 /// A signature over a vote and its extension, both verified.
+/// Signs a vote, its extension, and raw bytes.
 pub(super) fn signs(key: &mut dyn WholeKey) {
     sign(key).unwrap();
+    let signed = key.sign_raw(raw(100)).unwrap();
+    let point = VerifyingKey::from_bytes(key.public_key().as_bytes().try_into().unwrap()).unwrap();
+    let signature = ed25519_dalek::Signature::from_slice(signed.as_bytes()).unwrap();
+    point.verify_strict(raw(100).as_bytes(), &signature).unwrap();
 }
 
 pub(super) fn sign(key: &mut dyn WholeKey) -> Result<Signatures, KeyFault> {

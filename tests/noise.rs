@@ -7,7 +7,6 @@ mod support;
 use std::time::Duration;
 
 use cosigner::privval::VoteKind;
-use cosigner::types::PublicKey;
 use support::cluster::{CHAIN, Cluster, Shape};
 use support::node::content::{block, verify, vote};
 use support::node::drive::{Plan, Summary, drive};
@@ -31,7 +30,7 @@ fn plan(cluster: &Cluster, blocks: u64, height: i64) -> Plan {
         blocks: Some(blocks),
         interval: Duration::ZERO,
         extension_bytes: Some(2000),
-        public_key: Some(PublicKey::ed25519(cluster.public_key())),
+        public_key: Some(cluster.public_key()),
         patience: PATIENCE,
     }
 }
@@ -77,7 +76,7 @@ fn the_members_of_a_cluster_are_one_signer_and_take_over_from_each_other() {
     let fields = vote(VoteKind::Prevote, height, 0, block(1));
     let asked = runtime.block_on(node.ask(&fields, None));
     let Outcome::Signed(signed) = &asked.outcome else { panic!("{asked:?}") };
-    verify(CHAIN, &PublicKey::ed25519(cluster.public_key()), &fields, None, signed).unwrap();
+    verify(CHAIN, &cluster.public_key(), &fields, None, signed).unwrap();
 }
 
 #[test]

@@ -7,7 +7,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{GrantSet, Granted, Granting, content_hash};
 use crate::peer::{Grant, SessionId};
-use crate::privval::{BlockId, Dialect, Extension, Fields, Vote, VoteKind, sign_bytes};
+use crate::privval::{
+    BlockId, Dialect, Extension, Fields, RawAllowed, RawBytes, RawMessage, Vote, VoteKind,
+    sign_bytes,
+};
 use crate::types::{
     Algorithm, ChainId, Height, Incarnation, KeyId, MemberId, PublicKey, Round, Timestamp,
     UnixMillis,
@@ -110,4 +113,10 @@ pub(super) fn comet_key_file(algorithm: Algorithm, seed: u8) -> (String, PublicK
         "priv_key": { "type": format!("{of}/PrivKey{name}"), "value": BASE64.encode(private) },
     });
     (text.to_string(), public)
+}
+
+/// The receipt for so many bytes that can be no vote.
+pub(super) fn raw(length: usize) -> RawAllowed {
+    let dialect = Dialect { raw_bytes: RawBytes::SignBytes, ..Dialect::default() };
+    RawAllowed::new(&chain(), &dialect, &RawMessage::Plain(vec![b'x'; length])).unwrap()
 }

@@ -8,7 +8,7 @@ use ed25519_dalek::{SigningKey, Verifier as _};
 use sha2::{Digest as _, Sha512};
 
 use super::*;
-use crate::backend::tests_support::{comet_key_file, grant, key_pair, precommit};
+use crate::backend::tests_support::{comet_key_file, grant, key_pair, precommit, raw};
 use crate::types::{Signature, Verifier};
 
 const SEED: [u8; 32] = [7; 32];
@@ -282,5 +282,16 @@ fn packed_ml_dsa_keys_that_are_none_are_refused() {
         let content = BASE64.encode(&mixed);
         let opened = open_as(Algorithm::MlDsa65, &content, None);
         assert!(matches!(opened, Err(FileKeyError::Damaged { .. })), "{part:?}");
+    }
+}
+
+#[test]
+fn signs_raw_bytes_as_they_are() {
+    for algorithm in Algorithm::ALL {
+        let (json, public) = comet_key_file(algorithm, 7);
+        let mut key = open_as(algorithm, &json, None).unwrap();
+        let bytes = raw(100).as_bytes().to_vec();
+        let signed = key.sign_raw(raw(100)).unwrap();
+        assert!(Verifier::new(&public).unwrap().accepts(&bytes, &signed), "{algorithm}");
     }
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::kms_fault::{ALIAS, ARN};
 use super::*;
+use crate::backend::tests_support::raw;
 
 #[test]
 fn signs_a_vote_and_its_extension() {
@@ -16,6 +17,17 @@ fn signs_a_vote_and_its_extension() {
     assert!(holds(&key, &case.vote, signed.vote.as_ref()));
     assert!(holds(&key, &case.extension.unwrap(), signed.extension.as_ref()));
     assert_eq!(kms.calls(Call::Sign), 2);
+}
+
+#[test]
+fn signs_raw_bytes_up_to_the_same_limit() {
+    let kms = KmsFault::start(SEED);
+    let mut key = open(&kms);
+    let bytes = raw(4096).as_bytes().to_vec();
+    let signed = key.sign_raw(raw(4096)).unwrap();
+    assert!(holds(&key, &bytes, Some(&signed)));
+    assert_eq!(key.sign_raw(raw(4097)), Err(KeyFault::TooLong { length: 4097, limit: 4096 }));
+    assert_eq!(kms.calls(Call::Sign), 1);
 }
 
 #[test]

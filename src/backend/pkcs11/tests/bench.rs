@@ -13,7 +13,7 @@ use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::UserType;
 use ed25519_dalek::SigningKey;
 
-use crate::backend::tests_support::{grant, precommit};
+use crate::backend::tests_support::{grant, precommit, raw};
 use crate::backend::{Backends, KeyFault, Pin, Pkcs11Source, Signatures, Source, Token, WholeKey};
 use crate::types::{Algorithm, PublicKey, Verifier};
 
@@ -59,11 +59,15 @@ pub(super) fn in_a_process_of_its_own(name: &str, steps: impl FnOnce(&Bench)) {
     assert!(ran.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
-/// A signature over a vote and its extension, both verified.
+/// Signs a vote, its extension, and raw bytes.
 pub(super) fn signs(key: &mut dyn WholeKey) {
     sign(key).unwrap();
+    let signed = key.sign_raw(raw(100)).unwrap();
+    let verifier = Verifier::new(key.public_key()).unwrap();
+    assert!(verifier.accepts(raw(100).as_bytes(), &signed));
 }
 
+/// A signature over a vote and its extension, both verified.
 pub(super) fn sign(key: &mut dyn WholeKey) -> Result<Signatures, KeyFault> {
     let public_key = key.public_key().clone();
     let (granted, vote, extension) = grant(&public_key, &precommit(5), Some(b"ext"));

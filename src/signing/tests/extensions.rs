@@ -340,7 +340,7 @@ fn cluster_session(
 
 #[test]
 fn what_a_link_has_carried_is_gone_with_the_link() {
-    let mut cluster = Cluster::v2(2, 3, &ALL);
+    let mut cluster = Cluster::v2(2, 2, &ALL);
     let extension = long(6);
     let (to, order) = in_flight(&mut cluster, extension.clone()).remove(0);
     let shares = answer_to(&mut cluster, to, order);

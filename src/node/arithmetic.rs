@@ -20,7 +20,7 @@ pub(super) struct Arithmetic {
 enum Job {
     Task(Box<Task>),
     /// Goes to the plane with the digest of its extension computed.
-    Input(Input, Option<Permit>),
+    Input(Box<Input>, Option<Permit>),
 }
 
 impl Arithmetic {
@@ -36,7 +36,7 @@ impl Arithmetic {
                             // Kept in the extension, for all its clones.
                             let _ = extension.digest();
                         }
-                        Event::Prepared(Box::new(input), permit)
+                        Event::Prepared(input, permit)
                     }
                 };
                 if events.send(event).is_err() {
@@ -54,7 +54,7 @@ impl Arithmetic {
     }
 
     /// Hands an input over, which comes back prepared; and its permit, which is held until then.
-    pub(super) fn prepare(&self, input: Input, permit: Option<Permit>) {
+    pub(super) fn prepare(&self, input: Box<Input>, permit: Option<Permit>) {
         // As above.
         let _ = self.jobs.send(Job::Input(input, permit));
     }

@@ -51,6 +51,13 @@ pub(super) struct Look {
     pub(super) tally: Tally,
 }
 
+/// The threads that do for the plane what takes time.
+pub(super) struct Threads {
+    pub(super) writers: BTreeMap<ChainId, Writer>,
+    pub(super) keys: BTreeMap<ChainId, KeyThread>,
+    pub(super) arithmetic: Arithmetic,
+}
+
 /// Everything that the plane's effects act on.
 pub(super) struct PlaneThread {
     plane: Plane<SysRng>,
@@ -73,12 +80,11 @@ pub(super) struct PlaneThread {
 impl PlaneThread {
     pub(super) fn new(
         plane: Plane<SysRng>,
-        writers: BTreeMap<ChainId, Writer>,
-        keys: BTreeMap<ChainId, KeyThread>,
-        arithmetic: Arithmetic,
+        threads: Threads,
         later: Later,
         control: Control,
     ) -> Self {
+        let Threads { writers, keys, arithmetic } = threads;
         Self {
             plane,
             links: HashMap::new(),
@@ -223,6 +229,7 @@ impl PlaneThread {
                 self.input(Input::Up { peer, link: id, incarnation: hello.incarnation });
             }
             peer::Event::Message { peer, link, message, permit } => {
+                let message = *message;
                 self.input_or_prepare(Input::Message { peer, link, message }, Some(permit));
             }
             peer::Event::Down { peer, link, reason } => {
@@ -250,7 +257,7 @@ impl PlaneThread {
             let count = self.preparing.entry(*link).or_default();
             *count = count.saturating_add(1);
         }
-        self.arithmetic.prepare(input, permit);
+        self.arithmetic.prepare(Box::new(input), permit);
     }
 
     fn prepared(&mut self, input: Input, permit: Option<Permit>) {

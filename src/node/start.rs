@@ -19,7 +19,7 @@ use super::arithmetic::Arithmetic;
 use super::background::{serve_wishes, start_raft};
 use super::chains::{ChainParts, KeyFacts};
 use super::later::Later;
-use super::plane_thread::{Event, PlaneThread, wall};
+use super::plane_thread::{Event, PlaneThread, Threads, wall};
 use super::raft_wires::{Incoming, Outgoing};
 use super::signer::Signer;
 use super::signing_thread::{Network, PlaneParts, spawn_signing, stopped};
@@ -126,14 +126,8 @@ impl Node {
         let plane = Plane::new(options, SysRng, Instant::now(), wall());
         let later = Later::new(wishes);
         let arithmetic = Arithmetic::start(events.clone()).map_err(NodeError::System)?;
-        let thread = PlaneThread::new(
-            plane,
-            chains.writers,
-            chains.keys,
-            arithmetic,
-            later,
-            control.clone(),
-        );
+        let threads = Threads { writers: chains.writers, keys: chains.keys, arithmetic };
+        let thread = PlaneThread::new(plane, threads, later, control.clone());
         let (me, cluster) = (place.me, place.cluster);
         let node = Self { me, cluster, facts: chains.facts, control, events, stop };
         let (network, raft_parts) = match place.door {

@@ -56,7 +56,7 @@ pub enum Event {
         /// On which link.
         link: LinkId,
         /// What it says.
-        message: Message,
+        message: Box<Message>,
         /// To be dropped when the message has been dealt with.
         permit: Permit,
     },
@@ -251,6 +251,7 @@ impl Link {
     fn deliver(&self, message: Message, permit: Permit) -> bool {
         let phase = self.shared.phase();
         let (peer, link) = (self.peer, self.id);
+        let message = Box::new(message);
         matches!(*phase, Phase::Up(_))
             && self.shared.events.send(Event::Message { peer, link, message, permit }).is_ok()
     }

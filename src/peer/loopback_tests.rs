@@ -129,7 +129,7 @@ impl Node {
 
     async fn message(&mut self) -> (MemberId, LinkId, Message, Permit) {
         match self.next().await {
-            Event::Message { peer, link, message, permit } => (peer, link, message, permit),
+            Event::Message { peer, link, message, permit } => (peer, link, *message, permit),
             other => panic!("a message, not {other:?}"),
         }
     }

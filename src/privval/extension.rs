@@ -23,10 +23,12 @@ const DOMAIN: &[u8] = b"cosigner vote extension v1";
 
 /// What an application attached to a precommit. Cheap to clone: the bytes are shared.
 #[derive(Clone)]
-pub struct Extension {
+pub struct Extension(Arc<Inner>);
+
+struct Inner {
     bytes: Bytes,
     non_rp: Option<Bytes>,
-    digest: Arc<OnceLock<[u8; 32]>>,
+    digest: OnceLock<[u8; 32]>,
 }
 
 /// The signatures of one extension: each of the bytes that it has is signed, or none is.
@@ -42,51 +44,54 @@ impl Extension {
     /// An extension of v0.38 to v1, perhaps empty.
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: bytes.into(), non_rp: None, digest: Arc::default() }
+        let (bytes, digest) = (bytes.into(), OnceLock::new());
+        Self(Arc::new(Inner { bytes, non_rp: None, digest }))
     }
 
     /// The same with v2's bytes without replay protection, perhaps empty.
     #[must_use]
-    pub fn with_non_rp(self, non_rp: impl Into<Bytes>) -> Self {
-        Self { non_rp: Some(non_rp.into()), digest: Arc::default(), ..self }
+    pub fn with_non_rp(&self, non_rp: impl Into<Bytes>) -> Self {
+        let (bytes, non_rp) = (self.0.bytes.clone(), Some(non_rp.into()));
+        Self(Arc::new(Inner { bytes, non_rp, digest: OnceLock::new() }))
     }
 
     /// What is signed with height, round and chain around it.
     #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
     }
 
     /// v2's bytes without replay protection. `Some`, perhaps empty, where the chain signs them.
     #[must_use]
-    pub const fn non_rp(&self) -> Option<&Bytes> {
-        self.non_rp.as_ref()
+    pub fn non_rp(&self) -> Option<&Bytes> {
+        self.0.non_rp.as_ref()
     }
 
     /// The bytes that the signature with replay protection covers.
     #[must_use]
     pub fn sign_bytes(&self, chain: &ChainId, hrs: Hrs) -> Vec<u8> {
-        extension_sign_bytes(chain, hrs.height, hrs.round, &self.bytes)
+        extension_sign_bytes(chain, hrs.height, hrs.round, self.bytes())
     }
 
     /// Names all its bytes. Computed once for all clones; takes some milliseconds for the longest.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        *self.digest.get_or_init(|| {
+        let Inner { bytes, non_rp, digest } = &*self.0;
+        *digest.get_or_init(|| {
             let length = |bytes: &Bytes| (bytes.len() as u64).to_be_bytes();
             let hash = Sha256::new()
                 .chain_update(DOMAIN)
-                .chain_update(length(&self.bytes))
-                .chain_update(&self.bytes)
-                .chain_update([u8::from(self.non_rp.is_some())]);
-            hash.chain_update(self.non_rp.as_deref().unwrap_or_default()).finalize().into()
+                .chain_update(length(bytes))
+                .chain_update(bytes)
+                .chain_update([u8::from(non_rp.is_some())]);
+            hash.chain_update(non_rp.as_deref().unwrap_or_default()).finalize().into()
         })
     }
 
     /// Bytes of both kinds together.
     #[must_use]
     pub fn total_bytes(&self) -> usize {
-        self.bytes.len().saturating_add(self.non_rp.as_ref().map_or(0, Bytes::len))
+        self.bytes().len().saturating_add(self.non_rp().map_or(0, Bytes::len))
     }
 
     /// Whether hashing it is work for a thread of its own.
@@ -104,8 +109,8 @@ impl Extension {
 
 impl PartialEq for Extension {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.digest, &other.digest)
-            || (self.bytes == other.bytes && self.non_rp == other.non_rp)
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.bytes() == other.bytes() && self.non_rp() == other.non_rp())
     }
 }
 
@@ -115,8 +120,8 @@ impl Eq for Extension {}
 impl fmt::Debug for Extension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Extension");
-        shown.field("bytes", &self.bytes.len());
-        shown.field("non_rp", &self.non_rp.as_ref().map(Bytes::len)).finish()
+        shown.field("bytes", &self.bytes().len());
+        shown.field("non_rp", &self.non_rp().map(Bytes::len)).finish()
     }
 }
 

@@ -84,8 +84,13 @@ pub struct Asker {
 impl Asker {
     /// On a free loopback port.
     pub fn listen() -> Self {
+        Self::listen_on("tcp://127.0.0.1:0")
+    }
+
+    /// On `tcp://` or `unix://`.
+    pub fn listen_on(address: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let node = runtime.block_on(Node::listen("tcp://127.0.0.1:0", CHAIN)).unwrap();
+        let node = runtime.block_on(Node::listen(address, CHAIN)).unwrap();
         Self { runtime, node, public_key: None, took: Duration::ZERO }
     }
 

@@ -201,22 +201,29 @@ fn every_outcome() -> Vec<Message> {
     outcomes.into_iter().map(forwarded).collect()
 }
 
+/// Orders and requests for grants with extensions of every form.
+fn every_extension() -> Vec<Message> {
+    let forms = [
+        None,
+        whole(0),
+        whole(1 << 20),
+        Some(Carried::Whole(pair(0))),
+        Some(Carried::Whole(pair(1 << 20))),
+        Some(Carried::Named([4; 32])),
+    ];
+    let both = |extension: Option<Carried>| {
+        let order = Order { extension: extension.clone(), ..order() };
+        [Message::Order(order), Message::AskGrant(AskGrant { extension, ..ask_grant(15) })]
+    };
+    forms.into_iter().flat_map(both).collect()
+}
+
 fn every_message() -> Vec<Message> {
     let share = |set| SetShare { set, share: RawShare([7; 32]) };
     let session = SessionId([1; 16]);
     let mut all = vec![
         Message::Order(Order { sets: vec![], extension: None, ..without_extension_sets() }),
-        Message::Order(Order { extension: whole(1 << 20), ..order() }),
-        Message::Order(Order { extension: Some(Carried::Whole(pair(1 << 20))), ..order() }),
-        Message::Order(Order { extension: Some(Carried::Whole(pair(0))), ..order() }),
-        Message::Order(Order { extension: Some(Carried::Named([4; 32])), ..order() }),
-        Message::AskGrant(AskGrant { extension: Some(Carried::Named([4; 32])), ..ask_grant(2) }),
-        Message::AskGrant(AskGrant {
-            extension: Some(Carried::Whole(pair(1 << 20))),
-            ..ask_grant(15)
-        }),
-        Message::AskGrant(AskGrant { extension: None, ..ask_grant(1) }),
-        Message::AskGrant(AskGrant { extension: whole(1 << 20), ..ask_grant(15) }),
+        Message::AskGrant(ask_grant(1)),
         Message::Commitments(vec![]),
         Message::Commitments((0..=255).map(|byte| RawCommitment([byte; 64])).collect()),
         Message::NeedCommitments(0),
@@ -255,6 +262,7 @@ fn every_message() -> Vec<Message> {
             .into_iter()
             .map(|body| Message::Answer(Answer { session, sets: vec![0, 9, u32::MAX], body })),
     );
+    all.extend(every_extension());
     all.extend(every_outcome());
     all.extend(raw_messages());
     for fields in all_fields() {

@@ -340,7 +340,7 @@ fn cluster_session(
 
 #[test]
 fn what_a_link_has_carried_is_gone_with_the_link() {
-    let mut cluster = Cluster::v2(2, 3, &ALL);
+    let mut cluster = Cluster::v2(2, 2, &ALL);
     let extension = long(6);
     let (to, order) = in_flight(&mut cluster, extension.clone()).remove(0);
     let shares = answer_to(&mut cluster, to, order);
@@ -466,4 +466,33 @@ fn a_whole_cluster_sends_a_megabyte_to_each_granter_once() {
     let carried = with_bytes(&cluster);
     let expected = [(id(2), id(1)), (id(1), id(3))];
     assert_eq!(carried, expected, "member 2 has brought it itself");
+}
+
+/// Prints what a megabyte costs: on the plane's thread, and beside it.
+#[test]
+#[ignore = "measures, judges nothing: cargo test --release --lib -- --ignored --nocapture megabyte"]
+fn what_a_megabyte_costs_the_plane_and_the_thread_beside_it() {
+    let mut cluster = Cluster::v2(2, 3, &ALL);
+    let extension = Extension::new(vec![7; MEGABYTE]);
+    let began = std::time::Instant::now();
+    let _ = extension.digest();
+    let digest = began.elapsed();
+    for node in cluster.nodes.values_mut() {
+        node.slow_arithmetic = true;
+    }
+    let (began, fields) = (std::time::Instant::now(), precommit(5, 1, 6));
+    let ticket = cluster.ask_for(id(1), fields, Some(extension));
+    cluster.run();
+    let plane = began.elapsed();
+    let began = std::time::Instant::now();
+    cluster.compute_all(id(1));
+    let own = began.elapsed();
+    cluster.compute_all(id(2));
+    cluster.compute_all(id(3));
+    let began = std::time::Instant::now();
+    cluster.run();
+    let end = began.elapsed();
+    assert!(cluster.reply(id(1), ticket).is_some());
+    println!("beside: digest {digest:?}, shares of one node {own:?}");
+    println!("planes of all nodes: {plane:?} until the shares are asked for, {end:?} after");
 }

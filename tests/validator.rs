@@ -102,7 +102,13 @@ impl Sign for Fake {
 
 fn start(node: &Node, signer: &Fake, control: &Control) -> JoinHandle<()> {
     let (chain, address) = (ChainId::new(CHAIN).unwrap(), node.address().parse().unwrap());
-    tokio::spawn(cosigner::validator::run(chain, Dialect::default(), address, signer.clone(), control.clone()))
+    tokio::spawn(cosigner::validator::run(
+        chain,
+        Dialect::default(),
+        address,
+        signer.clone(),
+        control.clone(),
+    ))
 }
 
 async fn node() -> Node {
@@ -479,7 +485,8 @@ async fn shuts_down_while_it_dials_and_while_it_waits() {
     let control = Control::new();
     let nobody = "tcp://127.0.0.1:1".parse().unwrap();
     let chain = ChainId::new(CHAIN).unwrap();
-    let dialling = cosigner::validator::run(chain, Dialect::default(), nobody, Fake::new(1), control.clone());
+    let dialling =
+        cosigner::validator::run(chain, Dialect::default(), nobody, Fake::new(1), control.clone());
     let dialling = tokio::spawn(dialling);
     let taken = start(&node, &Fake::new(1), &Control::new());
     node.public_key().await.unwrap();

@@ -13,11 +13,11 @@ use std::time::Duration;
 use cosigner::types::Algorithm;
 use support::cluster::{Cluster, Shape};
 use support::comet::{Comet, Signer, version};
-use support::{key, kms};
 use support::ministack::Ministack;
 use support::ports;
 use support::softhsm::SoftHsm;
 use support::story::{Story, check_every_commit, kill_and_restart};
+use support::{key, kms};
 
 /// For a hundred blocks on a busy machine; on an idle one they take ten seconds.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -12,8 +12,8 @@ mod secret;
 use std::path::PathBuf;
 
 use super::secret_file::{self, SecretFileError};
-use super::{FileSource, Granted, KeyFault, Signatures, WholeKey};
 use super::verified::{TEST_MESSAGE, verifier};
+use super::{FileSource, Granted, KeyFault, Signatures, WholeKey};
 use crate::types::{Algorithm, PublicKey};
 use secret::Secret;
 
@@ -129,10 +129,7 @@ fn tried(secret: &Secret) -> Option<PublicKey> {
 impl FileKeyError {
     /// Whether it may pass by itself: the file comes, or can be read again.
     pub(super) const fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::File(SecretFileError::Missing { .. } | SecretFileError::Io { .. })
-        )
+        matches!(self, Self::File(SecretFileError::Missing { .. } | SecretFileError::Io { .. }))
     }
 
     /// The same, of a key that is opened while the node runs.

@@ -9,7 +9,8 @@ use super::{GrantSet, Granted, Granting, content_hash};
 use crate::peer::{Grant, SessionId};
 use crate::privval::{BlockId, Fields, Vote, VoteKind, extension_sign_bytes, sign_bytes};
 use crate::types::{
-    Algorithm, ChainId, Height, Incarnation, KeyId, MemberId, PublicKey, Round, Timestamp, UnixMillis,
+    Algorithm, ChainId, Height, Incarnation, KeyId, MemberId, PublicKey, Round, Timestamp,
+    UnixMillis,
 };
 use crate::watermark::{Mark, Record, WatermarkFile, Watermarked};
 

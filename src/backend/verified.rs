@@ -56,13 +56,14 @@ pub(super) fn verified(
         }
     };
     let mut candidates = candidates.into_iter().map(|bytes| Signature::new(algorithm, bytes));
-    candidates
-        .find(|signature| verifier.accepts(message, signature))
-        .ok_or(KeyFault::BadSignature)
+    candidates.find(|signature| verifier.accepts(message, signature)).ok_or(KeyFault::BadSignature)
 }
 
 /// r ‖ s of an ECDSA signature in DER, as services give it.
-#[cfg_attr(not(feature = "awskms"), allow(dead_code, reason = "the one that gives DER is left out"))]
+#[cfg_attr(
+    not(feature = "awskms"),
+    allow(dead_code, reason = "the one that gives DER is left out")
+)]
 pub(super) fn from_der(der: &[u8]) -> Result<[u8; 64], KeyFault> {
     let pair = Ecdsa::from_der(der).map_err(|_| KeyFault::BadSignature)?;
     Ok(pair.to_bytes().into())

@@ -250,7 +250,10 @@ mod tests {
                 let other = text.replace("ml_dsa_65", "mldsa65");
                 assert_eq!(parse_cluster(&other, Path::new("cluster.toml")).unwrap(), whole);
                 let refused = refusal(&text.replace("ml_dsa_65", "secp256k1"));
-                assert!(refused.contains("secp256k1 public key has 33 bytes, not 1952"), "{refused}");
+                assert!(
+                    refused.contains("secp256k1 public key has 33 bytes, not 1952"),
+                    "{refused}"
+                );
                 assert!(refusal(&text.replace("ml_dsa_65", "rsa")).contains("found \"rsa\""));
             }
         }
@@ -262,7 +265,10 @@ mod tests {
         let key = BASE64.encode([9; 32]);
         let other = format!("{}\"\nalgorithm = \"secp256k1", BASE64.encode([2; 33]));
         let refused = refusal(&text.replace(&key, &other));
-        assert!(refused.contains("is secp256k1") && refused.contains("only Ed25519 keys"), "{refused}");
+        assert!(
+            refused.contains("is secp256k1") && refused.contains("only Ed25519 keys"),
+            "{refused}"
+        );
         assert!(refused.contains("`cosigner init`"), "{refused}");
     }
 

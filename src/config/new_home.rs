@@ -173,7 +173,10 @@ mod tests {
         };
         let inline = Pin::Inline(Zeroizing::new(odd.to_owned()));
         for source in [
-            Source::File(FileSource { algorithm: Algorithm::Secp256k1Eth, path: format!("/h/{odd}.json").into() }),
+            Source::File(FileSource {
+                algorithm: Algorithm::Secp256k1Eth,
+                path: format!("/h/{odd}.json").into(),
+            }),
             Source::Pkcs11(token(Token::Label(odd.to_owned()), None, inline)),
             Source::Pkcs11(token(Token::Slot(7), Some(&[0, 0xa1]), Pin::Env("PIN_1".to_owned()))),
             Source::Pkcs11(token(Token::Slot(0), None, Pin::File("/run/pin".into()))),

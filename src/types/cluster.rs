@@ -349,7 +349,8 @@ mod tests {
             let bytes = vec![2; Algorithm::public_key_bytes(algorithm)];
             let public_key = PublicKey::new(algorithm, bytes).unwrap();
             let verifying_shares = BTreeMap::new();
-            let whole = ClusterKey { public_key, threshold: None, verifying_shares, ..key("a", 2, 3) };
+            let whole =
+                ClusterKey { public_key, threshold: None, verifying_shares, ..key("a", 2, 3) };
             let shared = key("a", 2, 3);
             let ClusterKey { threshold: split, verifying_shares, .. } = shared;
             let split = ClusterKey { threshold: split, verifying_shares, ..whole.clone() };

@@ -207,7 +207,8 @@ mod tests {
             let verifier = Verifier::new(&PublicKey::new(algorithm, public).unwrap()).unwrap();
             assert_eq!(right.len(), algorithm.signature_bytes());
             assert!(verifier.accepts(b"m", &signature(algorithm, &right)), "{algorithm}");
-            for wrong in [&[][..], &right[1..], &right[..right.len() - 1], &[&right[..], &[0]].concat()]
+            for wrong in
+                [&[][..], &right[1..], &right[..right.len() - 1], &[&right[..], &[0]].concat()]
             {
                 assert!(!verifier.accepts(b"m", &signature(algorithm, wrong)), "{algorithm}");
             }

@@ -14,8 +14,8 @@ use super::dial::{Dialled, dial};
 use super::journal::Journal;
 use super::serve::{Commands, Loss, Parties, first_request, requests, serve};
 use super::{Address, ConnectionState, Control, Sign};
-use crate::privval::{Dialect, MessageReader};
 use crate::privval::secret_connection::exchange_keys;
+use crate::privval::{Dialect, MessageReader};
 use crate::types::ChainId;
 
 /// Shortest pause before redialling. Flat: a validator that finds no signer for 3 s at its start exits.

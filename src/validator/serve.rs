@@ -12,8 +12,8 @@ use super::journal::Journal;
 use super::{Address, Sign, SignRequestFor};
 use crate::peer::Signed;
 use crate::privval::{
-    Dialect, Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request, RequestError,
-    parse, secret_connection::SecretConnectionError, write_message,
+    Dialect, Echo, FramingError, MAX_REQUEST_BYTES, MessageReader, Reply, ReplyKind, Request,
+    RequestError, parse, secret_connection::SecretConnectionError, write_message,
 };
 use crate::signing::Verdict;
 use crate::types::ChainId;

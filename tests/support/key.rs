@@ -73,6 +73,7 @@ pub fn public_of(path: &Path) -> PublicKey {
     let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let public = STANDARD.decode(file["pub_key"]["value"].as_str().unwrap()).unwrap();
     let of = file["pub_key"]["type"].as_str().unwrap();
-    let is_it = |algorithm: &Algorithm| of.ends_with(&format!("PubKey{}", TYPES[*algorithm as usize].1));
+    let is_it =
+        |algorithm: &Algorithm| of.ends_with(&format!("PubKey{}", TYPES[*algorithm as usize].1));
     PublicKey::new(Algorithm::ALL.into_iter().find(is_it).unwrap(), public).unwrap()
 }

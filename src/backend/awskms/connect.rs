@@ -217,7 +217,8 @@ fn check(
         return match kind::algorithms_of(spec) {
             Some(others) => Err(KeyFault::Unfit(format!(
                 "its key spec is {spec}, needed is {} for algorithm = \"{algorithm}\": set algorithm = \
-                 {others} if this is the chain's key, else name that one", kind.spec.as_str()
+                 {others} if this is the chain's key, else name that one",
+                kind.spec.as_str()
             ))),
             None => unfit("key spec", kind.spec.as_str(), spec),
         };

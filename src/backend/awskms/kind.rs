@@ -44,9 +44,9 @@ impl Kind {
                 bytes: 65,
             }),
             // Refused where settings are read.
-            Algorithm::MlDsa65 => Err(KeyFault::Unfit(format!(
-                "{algorithm} keys are used from a file alone"
-            ))),
+            Algorithm::MlDsa65 => {
+                Err(KeyFault::Unfit(format!("{algorithm} keys are used from a file alone")))
+            }
         }
     }
 

@@ -196,7 +196,9 @@ fn every_algorithm_signs_from_every_form_of_its_file_and_always_the_same() {
 fn ecdsa_nonces_are_those_of_rfc_6979() {
     let one = format!("{:064x}", 1);
     let key = open_as(Algorithm::Secp256k1, &one, None).unwrap();
-    let made = key.secret.sign(b"All those moments will be lost in time, like tears in rain. Time to die...");
+    let made = key
+        .secret
+        .sign(b"All those moments will be lost in time, like tears in rain. Time to die...");
     let expected = "8600dbd41e348fe5c9465ab92d23e3db8b98b873beecd930736488696438cb6b\
                     547fe64427496db33bf66019dacbf0039c04199abb0122918601db38a72cfc21";
     assert_eq!(hex::encode(made.unwrap().as_bytes()), expected);
@@ -242,9 +244,7 @@ fn files_of_other_algorithms_that_are_damaged_or_put_together_are_refused() {
 fn scalars_that_are_no_private_keys_are_refused() {
     let order = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
     for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
-        let refused = |content: &str| {
-            open_as(algorithm, content, None).err().unwrap().to_string()
-        };
+        let refused = |content: &str| open_as(algorithm, content, None).err().unwrap().to_string();
         for scalar in ["00".repeat(32).as_str(), order, "ff".repeat(32).as_str()] {
             assert!(refused(scalar).contains("no private key of secp256k1"), "{scalar}");
         }

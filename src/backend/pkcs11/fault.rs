@@ -37,11 +37,9 @@ pub(super) fn fault(error: Error) -> KeyFault {
         | RvError::CurveNotSupported
         | RvError::MechanismInvalid
         | RvError::MechanismParamInvalid
-        | RvError::FunctionNotSupported => {
-            KeyFault::Unfit(format!(
-                "{text}; needed are CKM_EDDSA for an Ed25519 key, CKM_ECDSA for a secp256k1 one"
-            ))
-        }
+        | RvError::FunctionNotSupported => KeyFault::Unfit(format!(
+            "{text}; needed are CKM_EDDSA for an Ed25519 key, CKM_ECDSA for a secp256k1 one"
+        )),
         _ => KeyFault::Other(text),
     }
 }

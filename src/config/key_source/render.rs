@@ -85,9 +85,7 @@ fn awskms(kms: &AwsKmsSource) -> Vec<Zeroizing<String>> {
 #[must_use]
 pub fn with_paths(source: &Source, change: impl Fn(&Path) -> PathBuf) -> Source {
     match source {
-        Source::File(file) => {
-            Source::File(FileSource { path: change(&file.path), ..file.clone() })
-        }
+        Source::File(file) => Source::File(FileSource { path: change(&file.path), ..file.clone() }),
         Source::Pkcs11(token) => {
             let pin = match &token.pin {
                 Pin::File(path) => Pin::File(change(path)),

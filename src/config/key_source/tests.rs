@@ -30,7 +30,10 @@ const TOKEN: &str = "backend = \"pkcs11\", module = \"/m.so\"";
 fn reads_a_key_file_inside_and_outside_the_home() {
     for (path, found) in [("key.json", "/h/key.json"), ("/k/key.json", "/k/key.json")] {
         let read = source(&format!("backend = \"file\", path = \"{path}\""));
-        assert_eq!(read, Source::File(FileSource { algorithm: Algorithm::Ed25519, path: found.into() }));
+        assert_eq!(
+            read,
+            Source::File(FileSource { algorithm: Algorithm::Ed25519, path: found.into() })
+        );
     }
 }
 
@@ -250,7 +253,13 @@ fn flags_are_checked_alike_and_named_as_flags() {
         fields(backend, values).unwrap_err().error.to_string()
     };
     let found = fields("file", &[("path", "k")]).unwrap();
-    assert_eq!(found, KeySource::Whole(Source::File(FileSource { algorithm: Algorithm::Ed25519, path: "/w/k".into() })));
+    assert_eq!(
+        found,
+        KeySource::Whole(Source::File(FileSource {
+            algorithm: Algorithm::Ed25519,
+            path: "/w/k".into()
+        }))
+    );
     assert_eq!(text("file", &[]), "the backend file needs --path");
     let foreign = text("file", &[("path", "k"), ("token_label", "t")]);
     assert_eq!(foreign, "the backend file has no --token-label; it takes --path and --algorithm");

@@ -225,7 +225,11 @@ fn wrong_signatures_of_a_secp256k1_key_never_come_out() {
 fn a_key_of_another_algorithm_than_is_set_is_refused_with_both() {
     for (kept, set, words) in [
         (Algorithm::Secp256k1, Algorithm::Ed25519, ["ECC_SECG_P256K1", "\"ed25519\""]),
-        (Algorithm::Ed25519, Algorithm::Secp256k1Eth, ["ECC_NIST_EDWARDS25519", "\"secp256k1eth\""]),
+        (
+            Algorithm::Ed25519,
+            Algorithm::Secp256k1Eth,
+            ["ECC_NIST_EDWARDS25519", "\"secp256k1eth\""],
+        ),
     ] {
         let kms = KmsFault::start_of(kept, SEED);
         let mut setup = setup(&kms, ARN);

@@ -108,6 +108,9 @@ fn paths_inside_the_home_are_written_without_it() {
     ] {
         let source = Source::File(FileSource { algorithm: Algorithm::Ed25519, path });
         let (_, found) = alone(&args, home.clone(), &source).unwrap();
-        assert_eq!(found, Source::File(FileSource { algorithm: Algorithm::Ed25519, path: written }));
+        assert_eq!(
+            found,
+            Source::File(FileSource { algorithm: Algorithm::Ed25519, path: written })
+        );
     }
 }

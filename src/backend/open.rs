@@ -133,7 +133,7 @@ mod known_tests {
         let granted = || grant(&public_key, &precommit(5), None).0;
         assert_eq!(key.sign(granted()).unwrap_err().word(), "not_found");
         // Half of it, one that others can read, and another one: each is named, none is used.
-        put(&text[..40], 0o600);
+        put(text.split_at(40).0, 0o600);
         assert_eq!(key.health().unwrap_err().word(), "unfit");
         put(&text, 0o644);
         assert!(key.health().unwrap_err().to_string().contains("chmod 0600"));

@@ -89,7 +89,7 @@ fn keys_of_other_algorithms_are_written_as_the_validators_line_writes_them() {
         let algorithm = Algorithm::MlDsa65;
         let key = "5a".repeat(1952);
         let head = "d71e 12d41e 0aa30f 22a00f".replace(' ', "");
-        let expected = [&head, &key[..], "1aa00f", &key, "2209", &name(algorithm)];
+        let expected = [head.as_str(), key.as_str(), "1aa00f", &key, "2209", &name(algorithm)];
         assert_eq!(encoded(algorithm, &key, version), bytes(&expected));
     }
     let (algorithm, name) = (Algorithm::Secp256k1Eth, name(Algorithm::Secp256k1Eth));

@@ -24,13 +24,16 @@ mod wire;
 mod loopback_tests;
 
 pub use dial::dial_all;
+pub(crate) use identity::pin_of;
 pub use identity::{Identity, IdentityError};
+pub(crate) use io::Cut;
 pub use link::{Event, EventSink, Link, LinkError, LinkId, Permit};
 pub use message::{
     Answer, AnswerBody, AskGrant, Failure, Forward, Forwarded, Grant, Hello, Message, Order,
     Outcome, Report, RequestId, SessionId, SetShare, Signed, Signer, SigningSet,
 };
 pub use raft_channels::{MAX_RAFT_BYTES, RaftCallError, RaftChannels, RaftHandler};
+pub(crate) use serve::Refused;
 pub use serve::{ServeError, serve};
 pub use setup::{Setup, SetupError};
 pub use wire::{MAX_COMMITMENTS, MAX_MESSAGE_BYTES, MAX_SETS, WireError};

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_kms::config::SharedHttpClient;
 
-use super::{AwsKmsSource, Granted, KeyFault, Signatures, WholeKey};
-use crate::types::PublicKey;
+use super::{AwsKmsSource, Granted, KeyFault, ServiceMessage, Signatures, ToSign, WholeKey};
+use crate::types::{PublicKey, Signature};
 use blocking::Blocking;
 use connect::{Connection, Retries};
 use wallet::{Load, Wallet};
@@ -125,6 +125,10 @@ impl AwsKms {
                 };
                 match work {
                     Work::Sign(granted) => connection.sign(granted).await,
+                    Work::Service(bytes) => {
+                        let vote = connection.sign_one(Some(bytes)).await?;
+                        Ok(Signatures { vote, extension: None })
+                    }
                     Work::Look(retries) => connection.look(retries).await,
                 }
             };
@@ -163,6 +167,8 @@ impl AwsKms {
 #[derive(Clone, Copy)]
 enum Work<'a> {
     Sign(&'a Granted),
+    /// The bytes of a [`ServiceMessage`].
+    Service(&'a [u8]),
     Look(Retries),
 }
 
@@ -172,24 +178,17 @@ impl WholeKey for AwsKms {
     }
 
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
-        let (length, limit) = (granted.longest(), MESSAGE_LIMIT);
-        if length > limit {
-            return Err(KeyFault::TooLong { length, limit });
-        }
-        // Of the credentials that are used now, in case they are renewed meanwhile.
-        let credentials = Some(self.wallet.number());
-        let signed = self.ask(Work::Sign(&granted));
-        match &signed {
-            Ok(_) => self.hold = None,
-            Err(
-                fault @ (KeyFault::Credentials(_) | KeyFault::Other(_) | KeyFault::BadSignature),
-            ) => {
-                let until = Instant::now() + REFUSED;
-                self.hold = Some(Hold { until, fault: fault.clone(), credentials });
-            }
-            Err(_) => {}
-        }
-        signed
+        self.use_key(Work::Sign(&granted), granted.longest())
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        let key = self.public_key.clone();
+        let bytes = match message.to_sign(&key)? {
+            ToSign::Message(bytes) => bytes,
+            ToSign::Digest(_) => return Err(KeyFault::Unfit("it signs no digests".to_owned())),
+        };
+        let signed = self.use_key(Work::Service(bytes), bytes.len())?;
+        signed.vote.ok_or(KeyFault::BadSignature)
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {
@@ -210,6 +209,28 @@ impl WholeKey for AwsKms {
 }
 
 impl AwsKms {
+    /// Signs, and remembers what was refused. `length` is that of the longest message.
+    fn use_key(&mut self, work: Work<'_>, length: usize) -> Result<Signatures, KeyFault> {
+        let limit = MESSAGE_LIMIT;
+        if length > limit {
+            return Err(KeyFault::TooLong { length, limit });
+        }
+        // Of the credentials that are used now, in case they are renewed meanwhile.
+        let credentials = Some(self.wallet.number());
+        let signed = self.ask(work);
+        match &signed {
+            Ok(_) => self.hold = None,
+            Err(
+                fault @ (KeyFault::Credentials(_) | KeyFault::Other(_) | KeyFault::BadSignature),
+            ) => {
+                let until = Instant::now() + REFUSED;
+                self.hold = Some(Hold { until, fault: fault.clone(), credentials });
+            }
+            Err(_) => {}
+        }
+        signed
+    }
+
     /// The fault that stands without asking again.
     fn held(&mut self) -> Option<KeyFault> {
         let number = self.wallet.number();

@@ -4,16 +4,19 @@
 //! bytes as tmkms keeps it. Signatures are those of RFC 8032: the same bytes give the same one.
 
 mod comet;
+mod ecdsa;
 mod raw;
 
 use std::path::PathBuf;
 
 use super::secret_file::{self, SecretFileError};
-use super::{FileSource, Granted, KeyFault, Signatures, WholeKey};
+use super::{FileSource, Granted, KeyFault, ServiceMessage, Signatures, ToSign, WholeKey};
 use crate::types::{Algorithm, PublicKey, Signature};
 use raw::Secret;
 
 pub use comet::{KeyFile, KeyFileError};
+pub(super) use ecdsa::EcdsaFileKey;
+pub use ecdsa::EcdsaKeyError;
 pub use raw::RawKeyError;
 
 /// More than any key file has.
@@ -46,6 +49,14 @@ pub enum FileKeyError {
         path: PathBuf,
         /// What is wrong.
         source: RawKeyError,
+    },
+    /// What is wrong in a file that should hold a secp256k1 key.
+    #[error("{path}: {source}", path = path.display())]
+    Ecdsa {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: EcdsaKeyError,
     },
     /// A key, and not the one that is wanted.
     #[error(
@@ -98,6 +109,15 @@ impl WholeKey for FileKey {
     fn sign(&mut self, granted: Granted) -> Result<Signatures, KeyFault> {
         let sign = |bytes: &[u8]| Signature::new(Algorithm::Ed25519, self.secret.sign(bytes));
         Ok(Signatures { vote: granted.vote().map(sign), extension: granted.extension().map(sign) })
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        match message.to_sign(&self.public_key)? {
+            ToSign::Message(bytes) => {
+                Ok(Signature::new(Algorithm::Ed25519, self.secret.sign(bytes)))
+            }
+            ToSign::Digest(_) => Err(KeyFault::Unfit("it signs no digests".to_owned())),
+        }
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

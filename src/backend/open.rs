@@ -1,8 +1,8 @@
 //! From settings to a key.
 
-use super::file::{FileKey, FileKeyError};
+use super::file::{EcdsaFileKey, FileKey, FileKeyError};
 use super::{KeyFault, Source, WholeKey};
-use crate::types::PublicKey;
+use crate::types::{Algorithm, PublicKey};
 
 /// Why a key was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,14 @@ pub enum OpenError {
     /// The key file.
     #[error(transparent)]
     File(#[from] FileKeyError),
+    /// No backend signs so.
+    #[error("the backend {backend} has no keys of {algorithm}")]
+    NoAlgorithm {
+        /// The backend.
+        backend: &'static str,
+        /// The algorithm asked for.
+        algorithm: Algorithm,
+    },
     /// The backend.
     #[error("the key's backend {backend} {fault}")]
     Fault {
@@ -30,13 +38,32 @@ pub enum OpenError {
 }
 
 /// Opens keys, and lets those behind one PKCS#11 module share it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Backends {
     #[cfg(feature = "pkcs11")]
     modules: super::pkcs11::Modules,
 }
 
 impl Backends {
+    /// Opens a key for the gRPC service, of any of its algorithms; as [`open`](Self::open) otherwise.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_service(
+        &mut self,
+        source: &Source,
+        algorithm: Algorithm,
+        expected: Option<&PublicKey>,
+    ) -> Result<Box<dyn WholeKey>, OpenError> {
+        match (source, algorithm) {
+            (_, Algorithm::Ed25519) => self.open(source, expected),
+            (Source::File(file), Algorithm::Secp256k1 | Algorithm::Secp256k1Eth) => {
+                Ok(Box::new(EcdsaFileKey::open(file, algorithm, expected)?))
+            }
+            _ => Err(OpenError::NoAlgorithm { backend: source.name(), algorithm }),
+        }
+    }
+
     /// Opens a key. `expected` is its public key if that is known; with it, a key that cannot be
     /// reached now is opened all the same, and says by [`WholeKey::health`] what is wrong until it
     /// can.

@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{Granted, KeyFault, Pkcs11Source, Signatures, WholeKey};
+use super::{Granted, KeyFault, Pkcs11Source, ServiceMessage, Signatures, ToSign, WholeKey};
 use crate::types::{Algorithm, PublicKey, Signature};
 use connection::{Connection, Held};
 pub(super) use module::Modules;
@@ -93,6 +93,16 @@ impl WholeKey for TokenKey {
             let vote = granted.vote().map(sign).transpose()?;
             let extension = granted.extension().map(sign).transpose()?;
             Ok(Signatures { vote, extension })
+        })
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        let bytes = match message.to_sign(&self.public_key)? {
+            ToSign::Message(bytes) => bytes,
+            ToSign::Digest(_) => return Err(KeyFault::Unfit("it signs no digests".to_owned())),
+        };
+        self.with_key(|held| {
+            held.sign(bytes).map(|bytes| Signature::new(Algorithm::Ed25519, bytes))
         })
     }
 

@@ -65,7 +65,7 @@ pub enum SecretFileError {
 ///
 /// # Errors
 /// [`SecretFileError`].
-pub(super) fn read(
+pub(crate) fn read(
     path: &Path,
     what: &'static str,
     limit: usize,

@@ -186,7 +186,7 @@ const fn of_open(error: &OpenError) -> u8 {
         OpenError::File(
             FileKeyError::WrongKey { .. } | FileKeyError::File(SecretFileError::Loose { .. }),
         ) => REFUSED,
-        OpenError::NotBuilt { .. } | OpenError::File(_) => BAD_USAGE,
+        OpenError::NotBuilt { .. } | OpenError::NoAlgorithm { .. } | OpenError::File(_) => BAD_USAGE,
     }
 }
 

@@ -2,7 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::backend::{FileSource, Granted, KeyFault, Signatures};
+use crate::backend::{FileSource, Granted, KeyFault, ServiceMessage, Signatures};
+use crate::types::Signature;
 
 /// A key that is where it says, or not.
 struct Key {
@@ -16,6 +17,10 @@ impl WholeKey for Key {
     }
 
     fn sign(&mut self, _: Granted) -> Result<Signatures, KeyFault> {
+        Err(KeyFault::Other("nothing is signed when homes are made".to_owned()))
+    }
+
+    fn sign_service(&mut self, _: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
         Err(KeyFault::Other("nothing is signed when homes are made".to_owned()))
     }
 

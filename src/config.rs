@@ -32,13 +32,14 @@ pub use key_source::{
     BadField, EndpointError, KeyFields, KeySource, KeySourceError, Spelling, with_paths,
 };
 pub use load::{
-    KeyFileLock, LoadError, Loaded, LoadedChain, LoadedKey, Membership, TakenState, consensus_keys,
-    load, take_state,
+    KeyFileLock, LoadError, Loaded, LoadedChain, LoadedKey, LoadedService, LoadedServiceKey,
+    Membership, TakenState, consensus_keys, load, take_state,
 };
 pub use log::{LogError, LogFormat, LogLevel};
 pub use new_home::{NewHome, NewNode};
 pub use read::{Bytes32, Bytes32Error};
 pub use settings::{
     Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,
-    Overrides, Settings, ValidatorSettings,
+    Overrides, ServiceError, ServiceKeySettings, ServiceSettings, Settings, TlsFiles,
+    ValidatorSettings,
 };

@@ -45,6 +45,16 @@ pub struct Backends {
 }
 
 impl Backends {
+    /// Makes clones that are made after this share the key's PKCS#11 module, which is one for a process.
+    pub fn share(&mut self, source: &Source) {
+        #[cfg(feature = "pkcs11")]
+        if let Source::Pkcs11(token) = source {
+            self.modules.get(&token.module);
+        }
+        #[cfg(not(feature = "pkcs11"))]
+        let _ = source;
+    }
+
     /// Opens a key for the gRPC service, of any of its algorithms; as [`open`](Self::open) otherwise.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod error;
 mod key_lock;
+mod service;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use super::{
 pub use error::LoadError;
 pub use key_lock::KeyFileLock;
 use key_lock::Sharing;
+pub use service::{LoadedService, LoadedServiceKey};
 
 /// A home, opened and checked as a whole.
 pub struct Loaded {
@@ -36,6 +38,8 @@ pub struct Loaded {
     pub membership: Option<Membership>,
     /// The chains of the settings with their keys and watermarks, each once.
     pub chains: BTreeMap<ChainId, LoadedChain>,
+    /// Signatures over gRPC with keys of no chain.
+    pub service: Option<LoadedService>,
     /// Keeps other processes out. Last, so that it is dropped after everything that it protects.
     pub lock: HomeLock,
 }
@@ -119,7 +123,12 @@ pub fn load(home: &Home, overrides: &Overrides) -> Result<Loaded, LoadError> {
             None
         }
     };
-    Ok(Loaded { home: home.clone(), settings, membership, chains, lock })
+    let service = settings
+        .service
+        .as_ref()
+        .map(|settings| service::open(home, settings, &chains, membership.as_ref(), &mut backends));
+    let service = service.transpose()?;
+    Ok(Loaded { home: home.clone(), settings, membership, chains, service, lock })
 }
 
 /// What `state` commands work on: a home that no process uses.

@@ -1,6 +1,7 @@
 //! `cosigner.toml`: what this node does.
 
 mod chain;
+mod service;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ use super::text::line_of;
 use super::{ConfigError, Home, LogFormat, LogLevel};
 pub use chain::{Bech32Prefix, Bech32PrefixError, ChainSettings};
 use chain::{Place, RawChain, chains};
+use service::RawService;
+pub use service::{ServiceError, ServiceKeySettings, ServiceSettings, TlsFiles};
 
 /// Where health and status are served when nothing is said.
 const DEFAULT_OPS: &str = "127.0.0.1:2223";
@@ -34,10 +37,12 @@ pub struct Settings {
     pub ops_listen: Option<SocketAddr>,
     /// Logging.
     pub log: LogSettings,
-    /// The chains, at least one, each once.
+    /// The chains, each once; at least one, but where a service is all that this node is for.
     pub chains: Vec<ChainSettings>,
     /// The validators to dial, each once. May be empty: such a node helps the others sign.
     pub validators: Vec<ValidatorSettings>,
+    /// Signatures over gRPC with keys of no chain; `None` if switched off.
+    pub service: Option<ServiceSettings>,
 }
 
 /// `[node]`.
@@ -96,6 +101,7 @@ struct File {
     chain: Vec<RawChain>,
     #[serde(default)]
     validator: Vec<RawValidator>,
+    service: Option<Spanned<RawService>>,
 }
 
 #[derive(Deserialize)]
@@ -189,9 +195,16 @@ impl Settings {
             addresses: node.addresses.into_iter().map(|(id, to)| (id.0, to.0)).collect(),
         });
         let place = Place { text, file, root };
-        let chains = chains(raw.chain, node.is_none(), &place)?;
+        // A member without chains would be of no use to the others.
+        let may_be_none = raw.service.is_some() && node.is_none();
+        let chains = if raw.chain.is_empty() && may_be_none {
+            Vec::new()
+        } else {
+            chains(raw.chain, node.is_none(), &place)?
+        };
+        let service = raw.service.map(|raw| service::service(raw, &place)).transpose()?;
         let validators = validators(raw.validator, &chains, text, file, root)?;
-        Ok(Self { node, ops_listen: ops, log, chains, validators })
+        Ok(Self { node, ops_listen: ops, log, chains, validators, service })
     }
 
     fn lay_over(&mut self, overrides: &Overrides, root: &Path) -> Result<(), ConfigError> {

@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_hash_and_a_list_of_nobody() {
-        for text in ["", "sha256:", "sha256:abcd", &"ab".repeat(32), &format!("sha256:{}", "g".repeat(64))] {
+        for text in
+            ["", "sha256:", "sha256:abcd", &"ab".repeat(32), &format!("sha256:{}", "g".repeat(64))]
+        {
             assert_eq!(Callers::pinned([text]), Err(CallersError::Pin(text.to_owned())));
         }
         assert_eq!(Callers::pinned([]), Err(CallersError::Nobody));

@@ -109,11 +109,7 @@ fn connection<T>(request: &Request<T>) -> Result<&Arc<Connection>, Status> {
     connection.ok_or_else(|| Status::unauthenticated("a call without a connection"))
 }
 
-async fn sign(
-    entry: &Entry,
-    payload: Option<Kind>,
-    begun: Instant,
-) -> Result<Vec<u8>, Status> {
+async fn sign(entry: &Entry, payload: Option<Kind>, begun: Instant) -> Result<Vec<u8>, Status> {
     let Some(Kind::Generic(payload)) = payload else {
         return Err(Status::invalid_argument("payload is missing, or of a kind not known here"));
     };

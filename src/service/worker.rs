@@ -8,9 +8,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::directory::{Directory, Entry, KeyFacts, Trouble};
-use crate::backend::{
-    ConsensusKeys, KeyFault, NotForService, OpenError, ServiceKey, WholeKey,
-};
+use crate::backend::{ConsensusKeys, KeyFault, NotForService, OpenError, ServiceKey, WholeKey};
 use crate::types::PublicKey;
 
 /// An idle key is looked at this often,
@@ -68,7 +66,7 @@ enum Held {
     /// Not reached yet; no sooner than this it is tried again.
     Not { again: Instant },
     /// In use, with its receipt. No key gets here without one.
-    Key { key: Box<dyn WholeKey>, receipt: ServiceKey },
+    Key { key: Box<dyn WholeKey>, receipt: Box<ServiceKey> },
     /// Reached, and never used.
     Never(Trouble),
 }
@@ -179,7 +177,7 @@ impl Worker {
             }
             (_, Ok(receipt)) => {
                 self.entry.learned(receipt.public_key());
-                self.held = Held::Key { key, receipt };
+                self.held = Held::Key { key, receipt: Box::new(receipt) };
                 return Ok(());
             }
             (_, Err(why)) => Trouble::of_receipt(&why),

@@ -123,7 +123,10 @@ impl Connection {
     }
 
     /// Signs these bytes, if there are any to sign.
-    pub(super) async fn sign_one(&self, message: Option<&[u8]>) -> Result<Option<Signature>, KeyFault> {
+    pub(super) async fn sign_one(
+        &self,
+        message: Option<&[u8]>,
+    ) -> Result<Option<Signature>, KeyFault> {
         let Some(message) = message else { return Ok(None) };
         let begun = Instant::now();
         let answer = self

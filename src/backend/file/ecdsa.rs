@@ -10,9 +10,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{FileKeyError, MAX_BYTES, secret_file};
-use crate::backend::{
-    FileSource, Granted, KeyFault, ServiceMessage, Signatures, ToSign, WholeKey,
-};
+use crate::backend::{FileSource, Granted, KeyFault, ServiceMessage, Signatures, ToSign, WholeKey};
 use crate::types::{Algorithm, PublicKey, Signature};
 
 const SECRET_BYTES: usize = 32;

@@ -28,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tower::service_fn;
 
-use super::support::cluster::command;
+use super::support::cluster::{Backend, command};
 use super::support::process::{Process, tail};
 use super::support::{http, ports, wait};
 
@@ -84,6 +84,30 @@ impl Home {
         init.args(args).arg("--path").arg(&key).arg("--home").arg(&home.root);
         let done = init.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        home
+    }
+
+    /// Member 1 of a 2-of-3 cluster with shares of the key of this seed.
+    pub fn of_shares(seed: [u8; 32]) -> Self {
+        let mut home = Self::empty();
+        let (key, out) = (home.directory().join("key.json"), home.directory().join("out"));
+        fs::write(&key, ed25519_file(seed)).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut split = command();
+        split.args([
+            "split-key",
+            "--chain-id",
+            "test-chain-1",
+            "--threshold",
+            "2",
+            "--never-signed",
+        ]);
+        for _ in 0..3 {
+            split.args(["--cosigner", &format!("127.0.0.1:{}", ports::free())]);
+        }
+        let done = split.arg("--key-file").arg(&key).arg("--out").arg(&out).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        home.root = out.join("cosigner-1");
         home
     }
 
@@ -319,6 +343,16 @@ pub fn ed25519_file(seed: [u8; 32]) -> String {
         },
     })
     .to_string()
+}
+
+/// `[[service.key]]` of a token or a KMS.
+pub fn backend_key(id: &str, backend: &Backend) -> String {
+    let fields = backend.flags.chunks(2).map(|pair| {
+        let name = pair[0].trim_start_matches("--").replace('-', "_");
+        format!("{name} = \"{}\"", pair[1])
+    });
+    let fields: Vec<String> = fields.collect();
+    format!("[[service.key]]\nid = \"{id}\"\nkey = {{ {} }}\n", fields.join(", "))
 }
 
 /// `[[service.key]]` of a file in the home.

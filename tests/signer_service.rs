@@ -218,6 +218,35 @@ async fn a_caller_uses_the_keys_that_name_its_certificate_and_learns_of_no_other
 }
 
 #[tokio::test]
+async fn a_certificate_without_its_private_key_is_nobodys() {
+    for third in [false, true] {
+        let (mut home, [first, _]) = with_tls(third);
+        home.start();
+        let thief = Certificate { der: first.der, key: Certificate::new().key };
+        for version in [&TLS13, &TLS12] {
+            if let Ok(mut client) = home.tls_client(Some(&thief), version).await {
+                assert!(client.sign("one", b"m").await.is_err());
+                assert!(client.keys().await.is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_file_that_another_node_alone_signs_with_is_not_offered() {
+    let mut node = Home::of_chain([1; 32]);
+    node.write("own", &STANDARD.encode([9; 32]));
+    node.service(&file_key("own", "own", "ed25519"));
+    node.start();
+    let home = Home::bare();
+    let path = node.directory().join("priv_validator_key.json");
+    home.service(&file_key("oops", path.to_str().unwrap(), "ed25519"));
+    let ended = home.check();
+    assert_eq!(ended.code, 3, "{}", ended.said);
+    assert!(ended.said.contains("another cosigner on this machine"), "{}", ended.said);
+}
+
+#[tokio::test]
 async fn a_key_for_any_caller_opens_none_of_the_others() {
     let (mut home, [first, _]) = with_tls(true);
     home.start();

@@ -228,3 +228,126 @@ impl Trouble {
         Self { cause: "unreachable", text: "its backend has not been reached yet".to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::{Signer as _, SigningKey};
+
+    use super::*;
+    use crate::backend::{Granted, ServiceMessage, Signatures, ToSign};
+    use crate::service::Callers;
+    use crate::types::{Algorithm, ChainId, Signature};
+
+    /// A key that says it is `named`, and signs with what it has.
+    struct Key {
+        named: PublicKey,
+        secret: SigningKey,
+    }
+
+    impl WholeKey for Key {
+        fn public_key(&self) -> &PublicKey {
+            &self.named
+        }
+
+        fn sign(&mut self, _: Granted) -> Result<Signatures, KeyFault> {
+            Err(KeyFault::Other("no chain's".to_owned()))
+        }
+
+        fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+            let ToSign::Message(bytes) = message.to_sign(&self.named)? else {
+                return Err(KeyFault::BadSignature);
+            };
+            Ok(Signature::new(Algorithm::Ed25519, self.secret.sign(bytes).to_bytes()))
+        }
+
+        fn health(&mut self) -> Result<(), KeyFault> {
+            Ok(())
+        }
+    }
+
+    fn public(seed: u8) -> PublicKey {
+        PublicKey::ed25519(SigningKey::from_bytes(&[seed; 32]).verifying_key().to_bytes())
+    }
+
+    fn key(named: u8, secret: u8) -> Box<dyn WholeKey> {
+        Box::new(Key { named: public(named), secret: SigningKey::from_bytes(&[secret; 32]) })
+    }
+
+    /// The worker of a key, in a home whose chain has the key of seed 1.
+    fn worker(now: Option<Box<dyn WholeKey>>, pinned: Option<u8>, open: Open) -> Worker {
+        let chain = ChainId::new("test-chain-1").unwrap();
+        let chains = Arc::new(ConsensusKeys::new([(&chain, &public(1))]));
+        let opened = Opened { key: now, pinned: pinned.map(public), open, chains };
+        let algorithm = Algorithm::Ed25519;
+        let facts =
+            KeyFacts { id: "k".to_owned(), algorithm, backend: "file", callers: Callers::Any };
+        Worker::new(facts, opened, &mut Directory::default())
+    }
+
+    fn never() -> Open {
+        Box::new(|| {
+            let fault = KeyFault::Unreachable("away".to_owned());
+            Err(OpenError::Fault { backend: "file", fault })
+        })
+    }
+
+    /// What a request gets, or that nobody answered it.
+    fn ask(worker: &mut Worker, deadline: Instant) -> Option<Result<Vec<u8>, Failure>> {
+        let (reply, mut answer) = oneshot::channel();
+        worker.serve(Job { payload: b"bytes".to_vec(), deadline, reply });
+        answer.try_recv().ok()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[track_caller]
+    fn assert_failed(answer: Option<Result<Vec<u8>, Failure>>, cause: &str) {
+        match answer {
+            Some(Err(Failure::Key(trouble))) => assert_eq!(trouble.cause, cause),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_signature_that_does_not_verify_stays_here() {
+        let mut right = worker(Some(key(2, 2)), None, never());
+        assert!(matches!(ask(&mut right, soon()), Some(Ok(bytes)) if bytes.len() == 64));
+        let mut wrong = worker(Some(key(2, 3)), None, never());
+        assert_failed(ask(&mut wrong, soon()), "bad_signature");
+    }
+
+    #[test]
+    fn a_key_is_compared_with_chains_and_pin_whenever_it_is_reached() {
+        let later = |named| -> Open { Box::new(move || Ok(key(named, named))) };
+        for (now, open) in [(Some(key(1, 1)), never()), (None, later(1))] {
+            let mut chains = worker(now, None, open);
+            assert_failed(ask(&mut chains, soon()), "consensus_key");
+            assert_eq!(chains.entry.public_key(), None);
+        }
+        let mut other = worker(None, Some(2), later(3));
+        assert_failed(ask(&mut other, soon()), "wrong_key");
+        assert!(matches!(ask(&mut worker(None, Some(3), later(3)), soon()), Some(Ok(_))));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_signed() {
+        let mut worker = worker(Some(key(2, 2)), None, never());
+        assert_eq!(ask(&mut worker, Instant::now()), None);
+        let (reply, gone) = oneshot::channel();
+        drop(gone);
+        assert!(worker.serve(Job { payload: Vec::new(), deadline: soon(), reply }));
+    }
+
+    #[test]
+    fn more_requests_than_may_wait_are_refused_at_once() {
+        let worker = worker(Some(key(2, 2)), None, never());
+        let job = || {
+            let (reply, _) = oneshot::channel();
+            Job { payload: Vec::new(), deadline: soon(), reply }
+        };
+        let queued = (0..100).filter(|_| worker.entry.queue(job()).is_ok()).count();
+        assert_eq!(queued, MOST_WAITING);
+    }
+}

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -236,8 +237,10 @@ impl Home {
         let mut config = match identity {
             Some(it) => {
                 let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(it.key.clone()));
-                let chain = vec![CertificateDer::from(it.der.clone())];
-                builder.with_client_auth_cert(chain, key).unwrap()
+                let key = ring::sign::any_supported_type(&key).unwrap();
+                // Not compared with each other: a thief has the certificate alone.
+                let certified = CertifiedKey::new(vec![CertificateDer::from(it.der.clone())], key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
             None => builder.with_no_client_auth(),
         };

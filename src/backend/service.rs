@@ -33,7 +33,7 @@ enum Point {
 /// Receipt: this public key is in no chain.
 ///
 /// ```compile_fail
-/// let forged = cosigner::backend::ServiceKey { public_key: todo!() };
+/// let forged = cosigner::backend::ServiceKey { public_key: todo!(), verifier: todo!() };
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServiceKey {

@@ -2,9 +2,11 @@
 //!
 //! A [`WholeKey`] signs what a [`Granted`] holds, or a [`RawAllowed`], and nothing else. Only a complete set of grants of
 //! one session makes a [`Granted`] (I7), with the own watermark's receipt among them (I3); a node
-//! alone is the case where one grant, its own, is complete.
+//! alone is the case where one grant, its own, is complete. Bytes of gRPC clients are signed only as a
+//! [`ServiceMessage`], with a key that is in no chain.
 //!
 //! - [`grants`](GrantSet): counts grants; the only place that makes a [`Granted`].
+//! - [`service`](ServiceKey): the receipt that a key is in no chain.
 //! - `file`: a key file in memory.
 //! - `pkcs11`: a token behind its PKCS#11 module. Cargo feature `pkcs11`.
 //! - `awskms`: AWS KMS. Cargo feature `awskms`.
@@ -19,6 +21,7 @@ mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod secret_file;
+mod service;
 mod source;
 mod verified;
 
@@ -33,6 +36,9 @@ pub use file::{FileKeyError, KeyFile, KeyFileError, RawKeyError};
 pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash};
 pub use open::{Backends, OpenError};
 pub use secret_file::{SecretFileError, read as read_secret_file};
+pub use service::{
+    ConsensusKeys, DIGEST_BYTES, NotADigest, NotForService, ServiceKey, ServiceMessage, ToSign,
+};
 pub use source::{AwsKmsSource, FileSource, Pin, Pkcs11Source, Source, Token};
 
 /// A whole private key, wherever it is. Calls block: each key has a thread of its own.
@@ -52,6 +58,12 @@ pub trait WholeKey: Send {
     /// # Errors
     /// [`KeyFault`]; the next call tries to recover.
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault>;
+
+    /// Signs what a gRPC client sent, for a key that is in no chain. The caller verifies what comes back.
+    ///
+    /// # Errors
+    /// [`KeyFault`]; the next call tries to recover.
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault>;
 
     /// Whether it could sign now. Tries to recover if it could not before.
     ///

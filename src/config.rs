@@ -33,8 +33,8 @@ pub use key_source::{
     BadField, EndpointError, KeyFields, KeySource, KeySourceError, Spelling, with_paths,
 };
 pub use load::{
-    LoadError, Loaded, LoadedChain, LoadedKey, Membership, TakenState, consensus_keys, load,
-    take_state,
+    LoadError, Loaded, LoadedChain, LoadedKey, LoadedService, LoadedServiceKey, Membership,
+    TakenState, consensus_keys, load, take_state,
 };
 pub use log::{LogError, LogFormat, LogLevel};
 pub use new_home::{NewHome, NewNode};
@@ -42,5 +42,6 @@ pub use noise_identity::{NoiseIdentityError, create_noise_identity, read_noise_i
 pub use read::{PublicKeyText, PublicKeyTextError};
 pub use settings::{
     Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,
-    Overrides, Settings, ValidatorSettings,
+    Overrides, ServiceError, ServiceKeySettings, ServiceSettings, Settings, TlsFiles,
+    ValidatorSettings,
 };

@@ -14,6 +14,7 @@ pub mod ops;
 pub mod peer;
 pub mod privval;
 pub mod raft;
+pub mod service;
 pub mod signing;
 pub mod store;
 pub mod types;

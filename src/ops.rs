@@ -15,6 +15,7 @@ pub use ready::{Condition, NotReady, not_ready};
 pub use server::{Source, serve};
 pub use status::{
     ChainStatus, Counts, KeyFaultStatus, LastSignState, LastSigned, MemberStatus, RawCounts,
-    Status, ValidatorStatus, WatermarkStatus, valcons,
+    ServiceCounts, ServiceKeyStatus, ServiceStatus, Status, ValidatorStatus, WatermarkStatus,
+    valcons,
 };
 pub use tally::Tally;

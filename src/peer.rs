@@ -25,7 +25,9 @@ mod wire;
 mod loopback_tests;
 
 pub use dial::dial_all;
+pub(crate) use identity::pin_of;
 pub use identity::{Identity, IdentityError};
+pub(crate) use io::Cut;
 pub use link::{Event, EventSink, Link, LinkError, LinkId, Permit};
 pub use message::{
     Answer, AnswerBody, AskGrant, Carried, Failure, Forward, Forwarded, Grant, Hello, Message,
@@ -33,6 +35,7 @@ pub use message::{
 };
 pub use raft_channels::{MAX_RAFT_BYTES, RaftCallError, RaftChannels, RaftHandler};
 pub use raw::{RawAnswer, RawAnswerBody, RawOrder};
+pub(crate) use serve::Refused;
 pub use serve::{ServeError, serve};
 pub use setup::{Setup, SetupError};
 pub use wire::{MAX_COMMITMENTS, MAX_MESSAGE_BYTES, MAX_SETS, WireError};

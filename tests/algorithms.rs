@@ -202,6 +202,7 @@ fn moved_in(algorithm: Algorithm) {
         let ask = Ask {
             fields: content::vote(cosigner::privval::VoteKind::Precommit, 9, 0, block()),
             extension: None,
+            non_rp: None,
         };
         let Ending::Signed(signed) = asker.ask(&ask, PATIENCE) else { panic!() };
         cluster.terminate(1);

@@ -24,7 +24,7 @@ struct Room {
     uses: &'static [&'static str],
 }
 
-const ROOMS: [Room; 15] = [
+const ROOMS: [Room; 16] = [
     Room {
         name: "types",
         holds: "chain id, height, round, step and their order, members, threshold (2t ≤ n cannot be made), incarnation",
@@ -63,7 +63,7 @@ const ROOMS: [Room; 15] = [
     },
     Room {
         name: "backend",
-        holds: "whole keys: file, PKCS#11, AWS KMS; grants, and the receipt that a complete set of them makes",
+        holds: "whole keys: file, PKCS#11, AWS KMS; grants, and the receipt that a complete set of them makes; the receipt of a key in no chain",
         uses: &["types", "privval", "watermark", "peer"],
     },
     Room {
@@ -75,6 +75,11 @@ const ROOMS: [Room; 15] = [
         name: "validator",
         holds: "one connection to one validator: dial, handshake, answer in order, redial",
         uses: &["types", "privval", "peer", "signing"],
+    },
+    Room {
+        name: "service",
+        holds: "signatures over gRPC with keys that are in no chain: callers, keys' threads, connections",
+        uses: &["types", "peer", "backend"],
     },
     Room { name: "ops", holds: "health, status, log lines", uses: &["types", "signing"] },
     Room {
@@ -89,6 +94,7 @@ const ROOMS: [Room; 15] = [
             "peer",
             "backend",
             "validator",
+            "service",
         ],
     },
     Room {
@@ -105,6 +111,7 @@ const ROOMS: [Room; 15] = [
             "backend",
             "signing",
             "validator",
+            "service",
             "ops",
             "config",
         ],
@@ -123,6 +130,7 @@ const ROOMS: [Room; 15] = [
             "peer",
             "backend",
             "validator",
+            "service",
             "ops",
             "config",
             "node",

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_kms::config::SharedHttpClient;
 
-use super::{AwsKmsSource, Granted, KeyFault, Signatures, WholeKey};
+use super::{AwsKmsSource, Granted, KeyFault, ServiceMessage, Signatures, ToSign, WholeKey};
 use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature};
 use blocking::Blocking;
@@ -129,6 +129,10 @@ impl AwsKms {
                 match work {
                     Work::Sign(granted) => connection.sign(granted).await,
                     Work::SignRaw(allowed) => connection.sign_raw(allowed).await,
+                    Work::Service(what) => {
+                        let vote = connection.sign_one(Some(what)).await?;
+                        Ok(Signatures { vote, ..Signatures::default() })
+                    }
                     Work::Look(retries) => connection.look(retries).await,
                 }
             };
@@ -168,6 +172,8 @@ impl AwsKms {
 enum Work<'a> {
     Sign(&'a Granted),
     SignRaw(&'a RawAllowed),
+    /// What is in a [`ServiceMessage`].
+    Service(ToSign<'a>),
     Look(Retries),
 }
 
@@ -182,6 +188,17 @@ impl WholeKey for AwsKms {
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
         let signed = self.sign_at_most(allowed.as_bytes().len(), Work::SignRaw(&allowed))?;
+        signed.vote.ok_or(KeyFault::BadSignature)
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        let key = self.public_key.clone();
+        let what = message.to_sign(&key)?;
+        let length = match what {
+            ToSign::Message(bytes) => bytes.len(),
+            ToSign::Digest(digest) => digest.len(),
+        };
+        let signed = self.sign_at_most(length, Work::Service(what))?;
         signed.vote.ok_or(KeyFault::BadSignature)
     }
 

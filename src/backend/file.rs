@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::secret_file::{self, SecretFileError};
 use super::verified::{TEST_MESSAGE, verifier};
-use super::{FileSource, Granted, KeyFault, Signatures, WholeKey};
+use super::{FileSource, Granted, KeyFault, ServiceMessage, Signatures, WholeKey};
 use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature};
 use secret::Secret;
@@ -160,6 +160,10 @@ impl WholeKey for FileKey {
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
         self.secret.sign(allowed.as_bytes())
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        self.secret.sign_this(&message.to_sign(&self.public_key)?)
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

@@ -1,6 +1,6 @@
 //! A key that is opened by the first who needs it.
 
-use super::{Granted, KeyFault, Signatures, WholeKey};
+use super::{Granted, KeyFault, ServiceMessage, Signatures, WholeKey};
 use crate::privval::RawAllowed;
 use crate::types::{PublicKey, Signature};
 
@@ -47,6 +47,10 @@ impl WholeKey for Later {
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
         self.opened()?.sign_raw(allowed)
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        self.opened()?.sign_service(message)
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

@@ -31,13 +31,23 @@ pub enum OpenError {
 }
 
 /// Opens keys, and lets those behind one PKCS#11 module share it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Backends {
     #[cfg(feature = "pkcs11")]
     modules: super::pkcs11::Modules,
 }
 
 impl Backends {
+    /// Makes clones that are made after this share the key's PKCS#11 module, which is one for a process.
+    pub fn share(&mut self, source: &Source) {
+        #[cfg(feature = "pkcs11")]
+        if let Source::Pkcs11(token) = source {
+            self.modules.get(&token.module);
+        }
+        #[cfg(not(feature = "pkcs11"))]
+        let _ = source;
+    }
+
     /// Opens a key. `expected` is its public key if that is known; with it, a key that cannot be
     /// reached now is opened all the same, and says by [`WholeKey::health`] what is wrong until it
     /// can.

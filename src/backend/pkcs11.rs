@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::{Granted, KeyFault, Pkcs11Source, Signatures, WholeKey};
+use super::{Granted, KeyFault, Pkcs11Source, ServiceMessage, Signatures, WholeKey};
 use crate::privval::RawAllowed;
 use crate::types::{PublicKey, Signature};
 use connection::{Connection, Held};
@@ -98,6 +98,12 @@ impl WholeKey for TokenKey {
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
         self.with_key(|held| held.sign(allowed.as_bytes()))
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        let key = self.public_key.clone();
+        let what = message.to_sign(&key)?;
+        self.with_key(|held| held.sign_this(what))
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

@@ -4,10 +4,8 @@
 //! the lower s, and secp256k1eth has the number v of the key besides, which no backend says.
 
 use k256::ecdsa::Signature as Ecdsa;
-use sha2::{Digest as _, Sha256};
-use sha3::Keccak256;
 
-use super::KeyFault;
+use super::{KeyFault, ToSign};
 use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 
 /// Signed at each connect, before the key is used for anything else. No [`Granted`] stands behind
@@ -19,15 +17,6 @@ use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 /// [`Granted`]: super::Granted
 pub(super) const TEST_MESSAGE: &[u8] = b"cosigner: is this key there?";
 
-/// The hash that a key of this algorithm signs; `None` if it signs messages as they are.
-pub(super) fn prehash(algorithm: Algorithm, message: &[u8]) -> Option<[u8; 32]> {
-    match algorithm {
-        Algorithm::Secp256k1 => Some(Sha256::digest(message).into()),
-        Algorithm::Secp256k1Eth => Some(Keccak256::digest(message).into()),
-        Algorithm::Ed25519 | Algorithm::MlDsa65 => None,
-    }
-}
-
 /// A public key that can verify.
 ///
 /// # Errors
@@ -36,7 +25,7 @@ pub(super) fn verifier(key: &PublicKey) -> Result<Verifier, KeyFault> {
     Verifier::new(key).map_err(|why| KeyFault::Unfit(format!("its public key {key:?}: {why}")))
 }
 
-/// I5: the signature of `message` as CometBFT writes it, if what the backend made is one. ECDSA comes as
+/// I5: the signature of `what` as CometBFT writes it, if what the backend made is one. ECDSA comes as
 /// r ‖ s.
 ///
 /// # Errors
@@ -44,7 +33,7 @@ pub(super) fn verifier(key: &PublicKey) -> Result<Verifier, KeyFault> {
 pub(super) fn verified(
     verifier: &Verifier,
     algorithm: Algorithm,
-    message: &[u8],
+    what: &ToSign<'_>,
     made: &[u8],
 ) -> Result<Signature, KeyFault> {
     let candidates: Vec<Vec<u8>> = match algorithm {
@@ -56,7 +45,7 @@ pub(super) fn verified(
         }
     };
     let mut candidates = candidates.into_iter().map(|bytes| Signature::new(algorithm, bytes));
-    candidates.find(|signature| verifier.accepts(message, signature)).ok_or(KeyFault::BadSignature)
+    candidates.find(|signature| what.accepted(verifier, signature)).ok_or(KeyFault::BadSignature)
 }
 
 /// r ‖ s of an ECDSA signature in DER, as services give it.
@@ -103,7 +92,8 @@ mod tests {
             for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
                 let public = PublicKey::new(algorithm, point.as_bytes()).unwrap();
                 let verifier = verifier(&public).unwrap();
-                let digest = prehash(algorithm, b"message").unwrap();
+                let what = ToSign::of(algorithm, b"message");
+                let ToSign::Digest(digest) = what else { panic!("{algorithm}") };
                 let (low, v) = key.sign_prehash_recoverable(&digest);
                 let high = Ecdsa::from_scalars(low.r(), -low.s()).unwrap();
                 let mut expected = low.to_bytes().to_vec();
@@ -111,12 +101,13 @@ mod tests {
                     expected.push(v.to_byte());
                 }
                 for made in [low, high] {
-                    let found = verified(&verifier, algorithm, b"message", &made.to_bytes());
+                    let found = verified(&verifier, algorithm, &what, &made.to_bytes());
                     assert_eq!(found.unwrap().as_bytes(), expected);
                     let der = made.to_der();
                     assert_eq!(from_der(der.as_bytes()).unwrap()[..], made.to_bytes()[..]);
                 }
-                let other = verified(&verifier, algorithm, b"other", &low.to_bytes());
+                let other = ToSign::of(algorithm, b"other");
+                let other = verified(&verifier, algorithm, &other, &low.to_bytes());
                 assert_eq!(other, Err(KeyFault::BadSignature));
             }
         }
@@ -129,7 +120,8 @@ mod tests {
         for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
             let verifier = verifier(&PublicKey::new(algorithm, point.as_bytes()).unwrap()).unwrap();
             for made in [&[][..], &[0; 64], &[1; 63], &[1; 65], &[0xff; 64]] {
-                let found = verified(&verifier, algorithm, b"message", made);
+                let what = ToSign::of(algorithm, b"message");
+                let found = verified(&verifier, algorithm, &what, made);
                 assert_eq!(found, Err(KeyFault::BadSignature));
             }
         }

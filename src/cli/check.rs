@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::backend::KeyFault;
-use crate::config::{Home, KeySource, Loaded, LoadedKey, load};
+use crate::config::{Home, KeySource, Loaded, LoadedKey, LoadedService, load};
+use crate::service::KeyFacts;
 use crate::types::{ChainId, Threshold};
 
 use super::CliError;
@@ -23,7 +24,7 @@ Examples:
   cosigner config check --validator tcp://10.0.0.1:26659
 
 Exit codes: 0 fit to start; 1 fit to start, but the backend of a whole key cannot be reached now, so
-nothing would be signed until it can; 2 something in the configuration, also a PIN that is refused;
+nothing would be signed with it until it can; 2 something in the configuration, also a PIN that is refused;
 3 something that would be unsafe, also another key than the chain's.")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -38,11 +39,18 @@ pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
     if let Some(address) = loaded.settings.ops_listen {
         try_listen("[ops] listen", address)?;
     }
+    if let Some(service) = &loaded.service {
+        try_listen("[service] listen", service.listen)?;
+    }
     let faults = ask_keys(&mut loaded);
-    super::print(&summary(&loaded, &faults))?;
+    let service_faults = ask_service_keys(&mut loaded);
+    super::print(&summary(&loaded, &faults, &service_faults))?;
     // All that can be known was said; the first fault is how it ends.
     match faults.into_iter().next() {
-        None => Ok(()),
+        None => match service_faults.into_iter().next() {
+            None => Ok(()),
+            Some((id, (backend, fault))) => Err(CliError::ServiceKeyFault { id, backend, fault }),
+        },
         Some((chain, (backend, fault))) => Err(CliError::KeyFault { chain, backend, fault }),
     }
 }
@@ -65,6 +73,23 @@ fn ask_keys(loaded: &mut Loaded) -> KeyFaults {
     faults
 }
 
+/// The same of the service's keys, by id.
+type ServiceFaults = BTreeMap<String, (&'static str, KeyFault)>;
+
+fn ask_service_keys(loaded: &mut Loaded) -> ServiceFaults {
+    let mut faults = BTreeMap::new();
+    for key in loaded.service.iter_mut().flat_map(|service| &mut service.keys) {
+        let fault = match (&mut key.opened.key, &key.fault) {
+            (Some(opened), _) => opened.health().err(),
+            (None, fault) => fault.clone(),
+        };
+        if let Some(fault) = fault {
+            faults.insert(key.facts.id.clone(), (key.facts.backend, fault));
+        }
+    }
+    faults
+}
+
 fn try_listen(what: &'static str, address: SocketAddr) -> Result<(), CliError> {
     match TcpListener::bind(address) {
         Ok(_closed_at_once) => Ok(()),
@@ -72,10 +97,14 @@ fn try_listen(what: &'static str, address: SocketAddr) -> Result<(), CliError> {
     }
 }
 
-fn summary(loaded: &Loaded, faults: &KeyFaults) -> String {
+fn summary(loaded: &Loaded, faults: &KeyFaults, service_faults: &ServiceFaults) -> String {
     let settings = &loaded.settings;
     let ops = settings.ops_listen.map_or_else(|| "off".to_owned(), |ops| format!("on {ops}"));
-    let but = if faults.is_empty() { "" } else { ", but a key cannot be used now" };
+    let but = if faults.is_empty() && service_faults.is_empty() {
+        ""
+    } else {
+        ", but a key cannot be used now"
+    };
     let mut text = format!("{} is fit to start{but}.\n", loaded.home.root().display());
     // Writing to a String does not fail.
     let _ = match &loaded.membership {
@@ -104,16 +133,35 @@ fn summary(loaded: &Loaded, faults: &KeyFaults) -> String {
     if let Some(identity) = &loaded.noise_identity {
         let _ = writeln!(text, "noise:// as {}", identity.peer_id());
     }
+    if let Some(service) = &loaded.service {
+        summary_of_service(service, service_faults, &mut text);
+    }
     for validator in &settings.validators {
         let _ = writeln!(text, "validator {} of chain {}", validator.address, validator.chain);
     }
-    if settings.validators.is_empty() {
+    if settings.validators.is_empty() && !settings.chains.is_empty() {
         text.push_str(match &loaded.membership {
             Some(_) => "no validator: this node helps the others sign\n",
             None => "no validator: nobody asks this node to sign\n",
         });
     }
     text
+}
+
+fn summary_of_service(service: &LoadedService, faults: &ServiceFaults, text: &mut String) {
+    let tls = if service.identity.is_some() { "with TLS" } else { "without TLS" };
+    let _ = writeln!(text, "service on {}, {tls}", service.listen);
+    for key in &service.keys {
+        let KeyFacts { id, algorithm, backend, callers } = &key.facts;
+        let reached = match faults.get(id) {
+            None => "can be used".to_owned(),
+            Some((_, fault)) => format!("cannot be used now ({})", fault.word()),
+        };
+        let _ = writeln!(
+            text,
+            "service key {id}: {algorithm} ({backend}) {reached}, callers {callers}"
+        );
+    }
 }
 
 fn whole(backend: &str, grants: Threshold, fault: Option<&KeyFault>) -> String {

@@ -4,6 +4,7 @@ use crate::backend::{FileKeyError, KeyFault, OpenError, SecretFileError};
 use crate::config::{ConfigError, HomeError, LoadError, NoiseIdentityError};
 use crate::node::NodeError;
 use crate::raft::RaftError;
+use crate::service::IdentityError;
 use crate::types::ChainId;
 use crate::watermark::FileError;
 
@@ -57,6 +58,16 @@ pub enum CliError {
     KeyFault {
         /// The chain.
         chain: ChainId,
+        /// The backend.
+        backend: &'static str,
+        /// What is wrong.
+        fault: KeyFault,
+    },
+    /// The same of a key of the gRPC service.
+    #[error("service key {id:?}: the key's backend {backend} {fault}")]
+    ServiceKeyFault {
+        /// The key.
+        id: String,
         /// The backend.
         backend: &'static str,
         /// What is wrong.
@@ -143,11 +154,14 @@ impl CliError {
             Self::LogLevel(_) | Self::OpsOff => BAD_USAGE,
             Self::Node(error) if error.is_refusal() => REFUSED,
             Self::Node(_) => FAILED,
-            Self::Load(LoadError::Key { source, .. }) => of_open(source),
+            Self::Load(LoadError::Key { source, .. } | LoadError::ServiceKey { source, .. }) => {
+                of_open(source)
+            }
             Self::NoiseIdentity(error) | Self::Load(LoadError::NoiseIdentity(error)) => {
                 of_identity(error)
             }
-            Self::KeyFault { fault, .. } => of_fault(fault),
+            Self::Load(LoadError::ServiceIdentity(error)) => of_service_identity(error),
+            Self::KeyFault { fault, .. } | Self::ServiceKeyFault { fault, .. } => of_fault(fault),
             Self::NoHome
             | Self::Config(_)
             | Self::UnknownChain { .. }
@@ -202,6 +216,13 @@ const fn of_open(error: &OpenError) -> u8 {
             FileKeyError::WrongKey { .. } | FileKeyError::File(SecretFileError::Loose { .. }),
         ) => REFUSED,
         OpenError::NotBuilt { .. } | OpenError::File(_) => BAD_USAGE,
+    }
+}
+
+const fn of_service_identity(error: &IdentityError) -> u8 {
+    match error {
+        IdentityError::Key(SecretFileError::Loose { .. }) => REFUSED,
+        _ => BAD_USAGE,
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::config::{Home, OpsListen, Overrides, Settings};
-use crate::ops::{ChainStatus, Status, ValidatorStatus};
+use crate::ops::{ChainStatus, ServiceKeyStatus, ServiceStatus, Status, ValidatorStatus};
 
 use super::CliError;
 
@@ -116,11 +116,32 @@ fn table(status: &Status) -> String {
             put(&mut out, format_args!("  KEY UNAVAILABLE ({}): {}", fault.cause, fault.text));
         }
     }
+    if let Some(service) = &status.service {
+        put_service(service, &mut out);
+    }
     for validator in &status.validators {
         let ValidatorStatus { chain_id, address, state, .. } = validator;
         put(&mut out, format_args!("\nvalidator {address}  {chain_id}  {state}"));
     }
     out
+}
+
+fn put_service(service: &ServiceStatus, out: &mut String) {
+    let tls = if service.tls { "TLS" } else { "no TLS" };
+    put(out, format_args!("\nservice on {}, {tls}", service.listen));
+    for key in &service.keys {
+        let ServiceKeyStatus { id, backend, scheme, counts, .. } = key;
+        put(
+            out,
+            format_args!(
+                "  key {id}  {backend}, {scheme}  signed {}  failed {}",
+                counts.signed, counts.failed
+            ),
+        );
+        if let Some(fault) = &key.key_fault {
+            put(out, format_args!("  KEY UNAVAILABLE ({}): {}", fault.cause, fault.text));
+        }
+    }
 }
 
 fn members(status: &Status, out: &mut String) {

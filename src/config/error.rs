@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::key_source::KeySourceError;
+use super::settings::ServiceError;
 use super::text::line_of;
+use crate::backend::NotForService;
 use crate::types::{
     Algorithm, ChainId, ClusterError, MemberId, PublicKey, PublicKeyError, ThresholdError,
 };
@@ -159,6 +161,29 @@ pub enum ConfigError {
         line: usize,
         /// What is wrong there.
         source: Box<KeySourceError>,
+    },
+    /// `[service]`.
+    #[error("{file}:{line}: {source}", file = file.display())]
+    Service {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        source: Box<ServiceError>,
+    },
+    /// A key that is never offered over gRPC.
+    #[error(
+        "{file}: service key {id:?} {source}. Such a key is never offered over gRPC: remove this [[service.key]], \
+         or give it another key", file = file.display()
+    )]
+    NotForService {
+        /// The file.
+        file: PathBuf,
+        /// The key.
+        id: String,
+        /// Why.
+        source: Box<NotForService>,
     },
     /// Nothing to sign for.
     #[error("{file}: no [[chain]]: add one with the chain's id and its key, as `split-key` and `init` write it", file = file.display())]

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::key_source::{ShowPin, render};
 use super::text::quoted;
-use super::{ConfigError, Home, LogFormat, Overrides, Settings};
+use super::{ConfigError, Home, KeySource, LogFormat, Overrides, ServiceSettings, Settings};
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,34 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
         let key = format!("validator.{}", quoted(validator.chain.as_str()));
         all.push(InForce { key, value, in_file: true });
     }
+    if let Some(service) = &settings.service {
+        list_service(service, file, &mut all);
+    }
     all
+}
+
+fn list_service(service: &ServiceSettings, file: &toml::Table, all: &mut Vec<InForce>) {
+    let table = file.get("service");
+    let raw = |index: usize| table?.get("key")?.as_array()?.get(index);
+    let listen = table.is_some_and(|table| table.get("listen").is_some());
+    let mut put = |key: String, value: String, in_file: bool| {
+        all.push(InForce { key: format!("service.{key}"), value, in_file });
+    };
+    put("listen".to_owned(), quoted(&service.listen.to_string()), listen);
+    if let Some(tls) = &service.tls {
+        put("tls_cert".to_owned(), quoted(&tls.certificate.display().to_string()), true);
+        put("tls_key".to_owned(), quoted(&tls.key.display().to_string()), true);
+    }
+    for (index, key) in service.keys.iter().enumerate() {
+        let has = |field: &str| raw(index).is_some_and(|raw| raw.get(field).is_some());
+        let name = |field: &str| format!("key.{}.{field}", quoted(&key.id));
+        let source = KeySource::Whole(key.source.clone());
+        put(name("key"), render(&source, ShowPin::Hidden).to_string(), true);
+        if let Some(pinned) = &key.public_key {
+            put(name("public_key"), quoted(&BASE64.encode(pinned.as_bytes())), true);
+        }
+        put(name("callers"), quoted(&key.callers.to_string()), has("callers"));
+    }
 }
 
 #[cfg(test)]
@@ -128,6 +155,32 @@ mod tests {
                 "chain.\"d\".raw_bytes = \"celestia\" true",
                 "chain.\"d\".height_jump = { most = 10000, per_second = 5 } true",
                 "chain.\"d\".bech32_prefix = \"osmo\" true",
+            ]
+        );
+    }
+
+    #[test]
+    fn shows_the_service_and_its_keys() {
+        let text = "[service]\n[[service.key]]\nid = \"a\"\n\
+                    key = { backend = \"pkcs11\", module = \"m.so\", slot = 3, key_id = \"0A\", pin = \"98765\" }\n\
+                    [[service.key]]\nid = \"b\"\ncallers = \"any\"\n\
+                    key = { backend = \"file\", path = \"k\", algorithm = \"secp256k1\" }\n";
+        let settings = Settings::parse(text, Path::new("f"), Path::new("/h")).unwrap();
+        let all = list(&settings, &toml::from_str(text).unwrap());
+        let lines: Vec<String> =
+            all.iter().map(|it| format!("{} = {} {}", it.key, it.value, it.in_file)).collect();
+        let of_service = lines.iter().position(|line| line.starts_with("service.")).unwrap();
+        assert_eq!(
+            &lines[of_service..],
+            [
+                "service.listen = \"127.0.0.1:2224\" false",
+                "service.key.\"a\".key = { backend = \"pkcs11\", module = \"/h/m.so\", slot = 3, \
+                 key_id = \"0a\", pin = \"(hidden)\" } true",
+                "service.key.\"a\".key.algorithm = \"ed25519\" false",
+                "service.key.\"a\".callers = \"any\" false",
+                "service.key.\"b\".key = { backend = \"file\", path = \"/h/k\" } true",
+                "service.key.\"b\".key.algorithm = \"secp256k1\" true",
+                "service.key.\"b\".callers = \"any\" true",
             ]
         );
     }

@@ -6,6 +6,7 @@
 
 mod error;
 mod key_lock;
+mod service;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use super::{
 };
 pub use error::LoadError;
 use key_lock::{LockedKey, Sharing};
+pub use service::{LoadedService, LoadedServiceKey};
 
 /// A home, opened and checked as a whole.
 pub struct Loaded {
@@ -39,6 +41,8 @@ pub struct Loaded {
     pub chains: BTreeMap<ChainId, LoadedChain>,
     /// Who we are for `noise://` validators; `None` if there is none of them.
     pub noise_identity: Option<Arc<noise::Identity>>,
+    /// Signatures over gRPC with keys of no chain.
+    pub service: Option<LoadedService>,
     /// Keeps other processes out. Last, so that it is dropped after everything that it protects.
     pub lock: HomeLock,
 }
@@ -123,7 +127,12 @@ pub fn load(home: &Home, overrides: &Overrides) -> Result<Loaded, LoadError> {
             None
         }
     };
-    Ok(Loaded { home: home.clone(), settings, membership, chains, noise_identity, lock })
+    let service = settings
+        .service
+        .as_ref()
+        .map(|settings| service::open(home, settings, &chains, membership.as_ref(), &mut backends));
+    let service = service.transpose()?;
+    Ok(Loaded { home: home.clone(), settings, membership, chains, noise_identity, service, lock })
 }
 
 /// What `state` commands work on: a home that no process uses.

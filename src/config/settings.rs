@@ -1,6 +1,7 @@
 //! `cosigner.toml`: what this node does.
 
 mod chain;
+mod service;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ use super::text::line_of;
 use super::{ConfigError, Home, LogFormat, LogLevel};
 pub use chain::{Bech32Prefix, Bech32PrefixError, ChainSettings};
 use chain::{Place, RawChain, chains};
+use service::RawService;
+pub use service::{ServiceError, ServiceKeySettings, ServiceSettings, TlsFiles};
 
 /// Where health and status are served when nothing is said.
 const DEFAULT_OPS: &str = "127.0.0.1:2223";
@@ -37,12 +40,14 @@ pub struct Settings {
     pub ops_listen: Option<SocketAddr>,
     /// Logging.
     pub log: LogSettings,
-    /// The chains, at least one, each once.
+    /// The chains, each once; at least one, but where a service is all that this node is for.
     pub chains: Vec<ChainSettings>,
     /// The validators to dial, each once. May be empty: such a node helps the others sign.
     pub validators: Vec<ValidatorSettings>,
     /// The file with our identity towards `noise://` validators.
     pub noise_identity: PathBuf,
+    /// Signatures over gRPC with keys of no chain; `None` if switched off.
+    pub service: Option<ServiceSettings>,
 }
 
 /// `[node]`.
@@ -102,6 +107,7 @@ struct File {
     #[serde(default)]
     validator: Vec<RawValidator>,
     noise: Option<Noise>,
+    service: Option<Spanned<RawService>>,
 }
 
 #[derive(Deserialize)]
@@ -201,11 +207,18 @@ impl Settings {
             addresses: node.addresses.into_iter().map(|(id, to)| (id.0, to.0)).collect(),
         });
         let place = Place { text, file, root };
-        let chains = chains(raw.chain, node.is_none(), &place)?;
+        // A member without chains would be of no use to the others.
+        let may_be_none = raw.service.is_some() && node.is_none();
+        let chains = if raw.chain.is_empty() && may_be_none {
+            Vec::new()
+        } else {
+            chains(raw.chain, node.is_none(), &place)?
+        };
+        let service = raw.service.map(|raw| service::service(raw, &place)).transpose()?;
         let validators = validators(raw.validator, &chains, text, file, root)?;
         let identity = raw.noise.and_then(|noise| noise.identity);
         let noise_identity = root.join(identity.unwrap_or_else(|| DEFAULT_IDENTITY.into()));
-        Ok(Self { node, ops_listen: ops, log, chains, validators, noise_identity })
+        Ok(Self { node, ops_listen: ops, log, chains, validators, noise_identity, service })
     }
 
     /// Whether a validator has to know who we are.

@@ -135,7 +135,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::backend::Signatures;
+    use crate::backend::{ServiceMessage, Signatures};
     use crate::types::{PublicKey, Signature};
 
     /// A key whose first look takes this long.
@@ -151,6 +151,10 @@ mod tests {
         }
 
         fn sign_raw(&mut self, _: RawAllowed) -> Result<Signature, KeyFault> {
+            Err(KeyFault::Other("nothing is signed here".to_owned()))
+        }
+
+        fn sign_service(&mut self, _: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
             Err(KeyFault::Other("nothing is signed here".to_owned()))
         }
 

@@ -21,6 +21,7 @@ use super::chains::{ChainParts, KeyFacts};
 use super::later::Later;
 use super::plane_thread::{Event, PlaneThread, Threads, wall};
 use super::raft_wires::{Incoming, Outgoing};
+use super::service::{RunningService, Service};
 use super::signer::Signer;
 use super::signing_thread::{Network, PlaneParts, spawn_signing, stopped};
 use super::status_source::StatusSource;
@@ -112,8 +113,9 @@ struct Node {
 impl Node {
     async fn run(loaded: Loaded, runtime: &Runtime) -> Result<(), NodeError> {
         let signals = Signals::new().map_err(NodeError::System)?;
-        let Loaded { settings, membership, chains, noise_identity, lock, .. } = loaded;
+        let Loaded { settings, membership, chains, noise_identity, service, lock, .. } = loaded;
         let ops = settings.ops_listen.map(|ops| bind("[ops] listen", ops)).transpose()?;
+        let door = service.as_ref().map(|it| bind("[service] listen", it.listen)).transpose()?;
         let (events, event_queue) = unbounded_channel();
         let (wishes, raft_wishes) = unbounded_channel();
         let (raft_slot, raft) = watch::channel(None::<Raft>);
@@ -166,23 +168,33 @@ impl Node {
                 None
             }
         };
-        node.serve_ops(ops, raft, runtime.handle())?;
-        let version = env!("CARGO_PKG_VERSION");
-        match &node.cluster {
-            Some(cluster) => {
-                info!(version, member = %me, members = cluster.members().len(), "started");
-            }
-            None => info!(version, "started alone"),
-        }
+        let service = RunningService::start(service, door, runtime.handle())?;
+        let shown = service.as_ref().map(RunningService::shown);
+        node.serve_ops(ops, raft, shown, runtime.handle())?;
+        node.say_started();
 
         let result = signals.until_told(ended).await;
         // A disk that hangs is not waited for: a record half-written leaves the old one, as in a crash.
-        let stopped = node.finish(running.as_ref()).await;
+        let (stopped, ()) = tokio::join!(node.finish(running.as_ref()), async {
+            if let Some(service) = service {
+                service.finish(FINISHING).await;
+            }
+        });
         if stopped && signing.join().is_err() {
             error!("the signing plane has panicked");
         }
         drop(lock);
         result
+    }
+
+    fn say_started(&self) {
+        let version = env!("CARGO_PKG_VERSION");
+        match &self.cluster {
+            Some(cluster) => {
+                info!(version, member = %self.me, members = cluster.members().len(), "started");
+            }
+            None => info!(version, "started alone"),
+        }
     }
 
     fn signer(&self) -> Signer {
@@ -200,6 +212,7 @@ impl Node {
         &self,
         listener: Option<std::net::TcpListener>,
         raft: watch::Receiver<Option<Raft>>,
+        service: Option<Service>,
         runtime: &Handle,
     ) -> Result<(), NodeError> {
         let Some(listener) = listener else { return Ok(()) };
@@ -210,6 +223,7 @@ impl Node {
             events: self.events.clone(),
             control: self.control.clone(),
             raft,
+            service,
         };
         let listener = TcpListener::from_std(listener).map_err(NodeError::System)?;
         let stopped = stopped(self.stop.subscribe());

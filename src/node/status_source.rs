@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::chains::KeyFacts;
 use super::plane_thread::{Event, Look};
+use super::service::Service;
 use crate::ops::{
     ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
     ValidatorStatus, WatermarkStatus, not_ready, valcons,
@@ -29,6 +30,7 @@ pub(super) struct StatusSource {
     pub(super) events: UnboundedSender<Event>,
     pub(super) control: Control,
     pub(super) raft: watch::Receiver<Option<Raft>>,
+    pub(super) service: Option<Service>,
 }
 
 impl Source for StatusSource {
@@ -75,10 +77,13 @@ impl StatusSource {
                 round,
                 step,
             }),
+            service: self.service.as_ref().map(Service::status),
             raft_applied: raft.as_ref().and_then(|raft| raft.status().applied),
         }
     }
 
+    /// Of the service's keys none is among them: a validator is served as well without, and a node that is
+    /// taken for unfit would be restarted for it.
     fn reasons(&self, look: &Look, leader: Option<MemberId>) -> Vec<String> {
         let connections = self.control.connections();
         let threshold = self.chains.values().map(|facts| facts.threshold.t()).max();

@@ -36,6 +36,9 @@ pub struct Status {
     pub last_sign_state: Option<LastSignState>,
     /// Raft's last applied log index.
     pub raft_applied: Option<u64>,
+    /// Signatures over gRPC; absent if switched off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceStatus>,
 }
 
 impl Status {
@@ -108,6 +111,43 @@ pub struct ChainStatus {
     pub nonces_ready: Option<usize>,
     /// Why this node cannot use the chain's whole key now.
     pub key_fault: Option<KeyFaultStatus>,
+}
+
+/// The gRPC service. It has no say in whether the node is ready: that is about validators.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Where it listens.
+    pub listen: String,
+    /// Whether with TLS.
+    pub tls: bool,
+    /// Its keys, sorted by id.
+    pub keys: Vec<ServiceKeyStatus>,
+}
+
+/// One key of the gRPC service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServiceKeyStatus {
+    /// Its name on the wire.
+    pub id: String,
+    /// `file`, `pkcs11` or `awskms`.
+    pub backend: String,
+    /// `ed25519`, `secp256k1` or `secp256k1eth`.
+    pub scheme: String,
+    /// Its public key, base64; absent until its backend has been reached, and of a key that is refused.
+    pub public_key: Option<String>,
+    /// Permitted requests by outcome, since the start.
+    pub counts: ServiceCounts,
+    /// Why it cannot be used now.
+    pub key_fault: Option<KeyFaultStatus>,
+}
+
+/// Requests of a service key by outcome.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ServiceCounts {
+    /// Signed.
+    pub signed: u64,
+    /// Permitted, and not signed.
+    pub failed: u64,
 }
 
 /// Why a whole key cannot be used.

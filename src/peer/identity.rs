@@ -106,7 +106,7 @@ impl std::fmt::Debug for Identity {
 }
 
 /// SHA-256 of a certificate.
-pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> CertificatePin {
+pub(crate) fn pin_of(certificate: &CertificateDer<'_>) -> CertificatePin {
     CertificatePin(Sha256::digest(certificate).into())
 }
 

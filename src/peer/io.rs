@@ -33,7 +33,7 @@ pub(super) struct Caller {
 
 /// Ends a connection.
 #[derive(Debug, Default)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     done: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -63,7 +63,7 @@ impl MemberStream {
 
 impl Cut {
     /// Every read and write from now on fails.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.done.store(true, Ordering::SeqCst);
         self.reader.wake();
         self.writer.wake();
@@ -76,6 +76,16 @@ impl Cut {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was cut"));
         }
         Ok(())
+    }
+
+    /// For who is about to read.
+    pub(crate) fn check_read(&self, context: &Context<'_>) -> io::Result<()> {
+        self.check(&self.reader, context)
+    }
+
+    /// For who is about to write.
+    pub(crate) fn check_write(&self, context: &Context<'_>) -> io::Result<()> {
+        self.check(&self.writer, context)
     }
 }
 

@@ -154,19 +154,19 @@ pub(super) async fn handshake(
 }
 
 /// Logs refused callers, at a pace that strangers do not set.
-struct Refused {
+pub(crate) struct Refused {
     started: Instant,
     next_ms: AtomicU64,
     unlogged: AtomicU64,
 }
 
 impl Refused {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (next_ms, unlogged) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { started: Instant::now(), next_ms, unlogged }
     }
 
-    fn log(&self, address: &dyn std::fmt::Display, reason: &str) {
+    pub(crate) fn log(&self, address: &dyn std::fmt::Display, reason: &str) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let pause = u64::try_from(LOG_EVERY.as_millis()).unwrap_or(u64::MAX);
         if now < self.next_ms.load(Ordering::Relaxed) {

@@ -48,14 +48,29 @@ impl Verifier {
         let bytes = signature.as_bytes();
         let accepted = match (&self.0, signature.algorithm()) {
             (Decoded::Ed25519(key), Algorithm::Ed25519) => ed25519_accepts(key, message, bytes),
-            (Decoded::Secp256k1(key), Algorithm::Secp256k1) => {
-                let digest = Sha256::digest(message);
-                ecdsa(bytes).and_then(|it| key.verify_prehash(&digest, &it).ok())
+            (Decoded::Secp256k1(_), _) => {
+                return self.accepts_digest(&Sha256::digest(message).into(), signature);
             }
-            (Decoded::Secp256k1Eth(key), Algorithm::Secp256k1Eth) => {
-                recovers(key, &Keccak256::digest(message), bytes)
+            (Decoded::Secp256k1Eth(_), _) => {
+                return self.accepts_digest(&Keccak256::digest(message).into(), signature);
             }
             (Decoded::MlDsa65(key), Algorithm::MlDsa65) => ml_dsa_accepts(key, message, bytes),
+            _ => None,
+        };
+        accepted.is_some()
+    }
+}
+
+impl Verifier {
+    /// The same for a digest, whatever it is of: ECDSA alone.
+    #[must_use]
+    pub fn accepts_digest(&self, digest: &[u8; 32], signature: &Signature) -> bool {
+        let bytes = signature.as_bytes();
+        let accepted = match (&self.0, signature.algorithm()) {
+            (Decoded::Secp256k1(key), Algorithm::Secp256k1) => {
+                ecdsa(bytes).and_then(|it| key.verify_prehash(digest, &it).ok())
+            }
+            (Decoded::Secp256k1Eth(key), Algorithm::Secp256k1Eth) => recovers(key, digest, bytes),
             _ => None,
         };
         accepted.is_some()

@@ -17,8 +17,8 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use super::kind::Kind;
 use super::wallet::{Loaded, Wallet};
 use super::{fault, kind};
-use crate::backend::verified::{from_der, prehash, verified, verifier};
-use crate::backend::{AwsKmsSource, Granted, KeyFault, Signatures};
+use crate::backend::verified::{from_der, verified, verifier};
+use crate::backend::{AwsKmsSource, Granted, KeyFault, Signatures, ToSign};
 use crate::privval::RawAllowed;
 use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 
@@ -119,28 +119,36 @@ impl Connection {
     /// Signs what was granted, all messages at once; all or nothing.
     pub(super) async fn sign(&self, granted: &Granted) -> Result<Signatures, KeyFault> {
         let (vote, extension, non_rp) = tokio::try_join!(
-            self.sign_one(granted.vote()),
-            self.sign_one(granted.extension()),
-            self.sign_one(granted.non_rp()),
+            self.sign_message(granted.vote()),
+            self.sign_message(granted.extension()),
+            self.sign_message(granted.non_rp()),
         )?;
         Ok(Signatures { vote, extension, non_rp })
     }
 
     /// Signs raw bytes; their signature stands in the place of the vote's.
     pub(super) async fn sign_raw(&self, allowed: &RawAllowed) -> Result<Signatures, KeyFault> {
-        let vote = self.sign_one(Some(allowed.as_bytes())).await?;
+        let vote = self.sign_message(Some(allowed.as_bytes())).await?;
         Ok(Signatures { vote, ..Signatures::default() })
     }
 
-    async fn sign_one(&self, message: Option<&[u8]>) -> Result<Option<Signature>, KeyFault> {
-        let Some(message) = message else { return Ok(None) };
+    async fn sign_message(&self, message: Option<&[u8]>) -> Result<Option<Signature>, KeyFault> {
+        let algorithm = self.public_key.algorithm();
+        self.sign_one(message.map(|message| ToSign::of(algorithm, message))).await
+    }
+
+    /// Signs this, if there is anything to sign.
+    pub(super) async fn sign_one(
+        &self,
+        what: Option<ToSign<'_>>,
+    ) -> Result<Option<Signature>, KeyFault> {
+        let Some(what) = what else { return Ok(None) };
         let begun = Instant::now();
         let algorithm = self.public_key.algorithm();
-        let hash = prehash(algorithm, message);
-        let (sent, message_type) = match &hash {
+        let (sent, message_type) = match &what {
             // secp256k1eth hashes with Keccak, which KMS does not know: it gets the hash of both.
-            Some(hash) => (hash.as_slice(), MessageType::Digest),
-            None => (message, MessageType::Raw),
+            ToSign::Digest(digest) => (digest.as_slice(), MessageType::Digest),
+            ToSign::Message(message) => (*message, MessageType::Raw),
         };
         let answer = self
             .client
@@ -158,9 +166,9 @@ impl Connection {
         }
         let bytes = answer.signature().map(Blob::as_ref).unwrap_or_default();
         // I5: a signature of other bytes, or of another key, stays here.
-        let signature = match hash {
-            Some(_) => verified(&self.verifier, algorithm, message, &from_der(bytes)?),
-            None => verified(&self.verifier, algorithm, message, bytes),
+        let signature = match what {
+            ToSign::Digest(_) => verified(&self.verifier, algorithm, &what, &from_der(bytes)?),
+            ToSign::Message(_) => verified(&self.verifier, algorithm, &what, bytes),
         };
         signature.map(Some)
     }

@@ -5,8 +5,7 @@ use zeroize::Zeroizing;
 
 use super::ed25519::Ed25519Secret;
 use super::ml_dsa::MlDsaSecret;
-use crate::backend::KeyFault;
-use crate::backend::verified::prehash;
+use crate::backend::{KeyFault, ToSign};
 use crate::types::{Algorithm, PublicKey, Signature};
 
 /// A private key.
@@ -47,19 +46,31 @@ impl Secret {
         }
     }
 
-    /// Signs. Not verified.
+    /// Signs a message. Not verified.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, KeyFault> {
-        let algorithm = self.algorithm();
-        let bytes = match self {
-            Self::Ed25519(key) => key.sign(message).to_vec(),
-            Self::Secp256k1(key) => key.sign(algorithm, message).0.to_vec(),
-            Self::Secp256k1Eth(key) => {
-                let (pair, v) = key.sign(algorithm, message);
+        self.sign_this(&ToSign::of(self.algorithm(), message))
+    }
+
+    /// Signs a message or, with ECDSA, a digest. Not verified.
+    pub(super) fn sign_this(&self, what: &ToSign<'_>) -> Result<Signature, KeyFault> {
+        let bytes = match (self, what) {
+            (Self::Ed25519(key), ToSign::Message(message)) => key.sign(message).to_vec(),
+            (Self::Secp256k1(key), ToSign::Digest(digest)) => key.sign(digest).0.to_vec(),
+            (Self::Secp256k1Eth(key), ToSign::Digest(digest)) => {
+                let (pair, v) = key.sign(digest);
                 [pair.as_slice(), &[v]].concat()
             }
-            Self::MlDsa65(key) => key.sign(message).ok_or(KeyFault::BadSignature)?,
+            (Self::MlDsa65(key), ToSign::Message(message)) => {
+                key.sign(message).ok_or(KeyFault::BadSignature)?
+            }
+            (_, ToSign::Digest(_)) => {
+                return Err(KeyFault::Unfit("it signs no digests".to_owned()));
+            }
+            (_, ToSign::Message(_)) => {
+                return Err(KeyFault::Unfit("it signs digests".to_owned()));
+            }
         };
-        Ok(Signature::new(algorithm, bytes))
+        Ok(Signature::new(self.algorithm(), bytes))
     }
 
     /// The seed of RFC 8032, if it has one: what can be split.
@@ -78,9 +89,8 @@ impl EcdsaSecret {
     }
 
     /// r ‖ s with the lower s, and v.
-    fn sign(&self, algorithm: Algorithm, message: &[u8]) -> ([u8; 64], u8) {
-        let digest = prehash(algorithm, message).unwrap_or_default();
-        let (pair, v) = self.0.sign_prehash_recoverable(&digest);
+    fn sign(&self, digest: &[u8; 32]) -> ([u8; 64], u8) {
+        let (pair, v) = self.0.sign_prehash_recoverable(digest);
         (pair.to_bytes().into(), v.to_byte())
     }
 }

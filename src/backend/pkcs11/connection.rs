@@ -13,8 +13,8 @@ use cryptoki::slot::Slot;
 use super::fault::fault;
 use super::module::{Epoch, Module, Stale};
 use super::{find, pin};
-use crate::backend::verified::{TEST_MESSAGE, prehash, verified, verifier};
-use crate::backend::{KeyFault, Pkcs11Source};
+use crate::backend::verified::{TEST_MESSAGE, verified, verifier};
+use crate::backend::{KeyFault, Pkcs11Source, ToSign};
 use crate::types::{Algorithm, PublicKey, Signature, Verifier};
 
 /// A connection. Closed when dropped.
@@ -103,7 +103,12 @@ impl Held {
 
     /// Signs. I5: what does not verify stays here.
     pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, KeyFault> {
-        sign(&self.session, self.key, self.algorithm, &self.verifier, message)
+        self.sign_this(ToSign::of(self.algorithm, message))
+    }
+
+    /// The same for a digest, where the key signs digests.
+    pub(super) fn sign_this(&self, what: ToSign<'_>) -> Result<Signature, KeyFault> {
+        sign(&self.session, self.key, self.algorithm, &self.verifier, what)
     }
 
     /// Whether token and key are still there, without a signature. A session alone does not know
@@ -134,7 +139,8 @@ fn check(
         return Err(KeyFault::WrongKey { expected: expected.clone(), found: found.clone() });
     }
     let verifier = verifier(found)?;
-    sign(session, key, found.algorithm(), &verifier, TEST_MESSAGE)?;
+    let what = ToSign::of(found.algorithm(), TEST_MESSAGE);
+    sign(session, key, found.algorithm(), &verifier, what)?;
     Ok(verifier)
 }
 
@@ -143,22 +149,21 @@ fn sign(
     key: ObjectHandle,
     algorithm: Algorithm,
     verifier: &Verifier,
-    message: &[u8],
+    what: ToSign<'_>,
 ) -> Result<Signature, KeyFault> {
-    let hash = prehash(algorithm, message);
-    let made = match &hash {
-        Some(hash) => session.sign(&Mechanism::Ecdsa, key, hash),
-        None => {
+    let made = match &what {
+        ToSign::Digest(digest) => session.sign(&Mechanism::Ecdsa, key, digest),
+        ToSign::Message(message) => {
             let mechanism = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519));
             session.sign(&mechanism, key, message)
         }
     };
-    let made = made.map_err(|error| match error {
-        // All that is known of the limit; the key itself is well. A hash is never too long.
-        Error::Pkcs11(RvError::DataLenRange, _) if hash.is_none() => {
+    let made = made.map_err(|error| match (error, &what) {
+        // All that is known of the limit; the key itself is well. A digest is never too long.
+        (Error::Pkcs11(RvError::DataLenRange, _), ToSign::Message(message)) => {
             KeyFault::TooLong { length: message.len(), limit: message.len().saturating_sub(1) }
         }
-        other => fault(other),
+        (other, _) => fault(other),
     })?;
-    verified(verifier, algorithm, message, &made)
+    verified(verifier, algorithm, &what, &made)
 }

@@ -22,7 +22,7 @@ use crate::backend::KeyFault;
 const RESET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The modules of a process, each once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::backend) struct Modules(BTreeMap<PathBuf, Arc<Module>>);
 
 /// A module.

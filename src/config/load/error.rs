@@ -7,6 +7,7 @@ use crate::config::home::{LOST_STATE, shell};
 use crate::config::{ConfigError, HomeError, IncarnationError, NoiseIdentityError};
 use crate::keystore::KeystoreError;
 use crate::peer::IdentityError;
+use crate::service;
 use crate::store::StoreError;
 use crate::types::{CertificatePin, ChainId, MemberId};
 use crate::watermark::{Fault, FileError};
@@ -70,6 +71,17 @@ pub enum LoadError {
         /// Why.
         source: Box<OpenError>,
     },
+    /// A key of the gRPC service.
+    #[error("service key {id:?}: {source}")]
+    ServiceKey {
+        /// The key.
+        id: String,
+        /// Why.
+        source: Box<OpenError>,
+    },
+    /// The certificate of the gRPC service.
+    #[error("[service] TLS: {0}")]
+    ServiceIdentity(#[from] service::IdentityError),
     /// Another node of this machine uses the key's file.
     #[error(
         "{path}: another cosigner on this machine signs with this key file. Two that do not ask each other \

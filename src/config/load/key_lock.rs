@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use super::LoadError;
-use crate::backend::{FileSource, Granted, KeyFault, Signatures, Source, WholeKey};
+use crate::backend::{FileSource, Granted, KeyFault, ServiceMessage, Signatures, Source, WholeKey};
 use crate::privval::RawAllowed;
 use crate::types::{PublicKey, Signature};
 
@@ -36,8 +36,10 @@ impl LockedKey {
         sharing: Sharing,
         key: Box<dyn WholeKey>,
     ) -> Result<Box<dyn WholeKey>, LoadError> {
-        let Source::File(FileSource { path, .. }) = source else { return Ok(key) };
-        let mut locked = Self { path: path.clone(), sharing, lock: None, key };
+        let mut locked = match Self::of(source, sharing, key) {
+            Ok(locked) => locked,
+            Err(key) => return Ok(key),
+        };
         match locked.lock() {
             Ok(()) => {}
             // Nothing was read from it either: both are done when it is there.
@@ -45,6 +47,32 @@ impl LockedKey {
             Err(refused) => return Err(refused),
         }
         Ok(Box::new(locked))
+    }
+
+    /// The same for a key whose lock is taken with its first use.
+    pub(super) fn when_used(
+        source: &Source,
+        sharing: Sharing,
+        key: Box<dyn WholeKey>,
+    ) -> Box<dyn WholeKey> {
+        match Self::of(source, sharing, key) {
+            Ok(locked) => Box::new(locked),
+            Err(key) => key,
+        }
+    }
+
+    /// Not locked yet; gives back a key that is in no file.
+    fn of(
+        source: &Source,
+        sharing: Sharing,
+        key: Box<dyn WholeKey>,
+    ) -> Result<Self, Box<dyn WholeKey>> {
+        match source {
+            Source::File(FileSource { path, .. }) => {
+                Ok(Self { path: path.clone(), sharing, lock: None, key })
+            }
+            _ => Err(key),
+        }
     }
 
     fn lock(&mut self) -> Result<(), LoadError> {
@@ -90,6 +118,10 @@ impl WholeKey for LockedKey {
 
     fn sign_raw(&mut self, allowed: RawAllowed) -> Result<Signature, KeyFault> {
         self.locked()?.sign_raw(allowed)
+    }
+
+    fn sign_service(&mut self, message: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
+        self.locked()?.sign_service(message)
     }
 
     fn health(&mut self) -> Result<(), KeyFault> {

@@ -172,7 +172,7 @@ impl Place<'_> {
     }
 }
 
-fn key_source(
+pub(super) fn key_source(
     table: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
     place: &Place<'_>,
 ) -> Result<KeySource, ConfigError> {

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::backend::{FileSource, Granted, KeyFault, Signatures};
+use crate::backend::{FileSource, Granted, KeyFault, ServiceMessage, Signatures};
 use crate::privval::RawAllowed;
 use crate::types::{Algorithm, Signature};
 
@@ -22,6 +22,10 @@ impl WholeKey for Key {
     }
 
     fn sign_raw(&mut self, _: RawAllowed) -> Result<Signature, KeyFault> {
+        Err(KeyFault::Other("nothing is signed when homes are made".to_owned()))
+    }
+
+    fn sign_service(&mut self, _: &ServiceMessage<'_>) -> Result<Signature, KeyFault> {
         Err(KeyFault::Other("nothing is signed when homes are made".to_owned()))
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::chains::KeyFacts;
 use super::plane_thread::{Event, Look};
 use crate::ops::{
-    ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
+    Answered, ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
     ValidatorStatus, WatermarkStatus, not_ready, valcons,
 };
 use crate::raft::Raft;
@@ -147,7 +147,7 @@ fn at_ceiling(chain: &ChainSnapshot) -> bool {
 }
 
 fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
-    let (counts, last_signed) = look.tally.of(chain);
+    let Answered { counts, last_signed, last_denied } = look.tally.of(chain);
     let snapshot = look.snapshot.chains.get(chain).cloned().unwrap_or_default();
     let ChainSnapshot { watermark, ceiling, nonces_ready, key_fault, .. } = snapshot;
     let address = facts.public_key.address();
@@ -170,6 +170,7 @@ fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
             text: format!("the key's backend {} {fault}", facts.backend),
         }),
         last_signed,
+        last_denied,
         counts,
         nonces_ready: (!facts.is_whole).then_some(nonces_ready),
     }

@@ -203,7 +203,8 @@ impl Coordinator {
             self.finish(ask.origin, Outcome::Failed(format!("the key's backend {fault}")), account);
             return;
         }
-        let attempt = Attempt::new(session, Arc::clone(&lane.key), fields, vote, ask);
+        let mut attempt = Attempt::new(session, Arc::clone(&lane.key), fields, vote, ask);
+        attempt.excluded.clone_from(&lane.absent);
         lane.attempts.push(attempt);
         self.open_set(chain, session, present.now);
     }
@@ -248,11 +249,23 @@ impl Coordinator {
                 let again = failure == Failure::UnknownNonce;
                 if again {
                     self.roster.forget_commitments(member);
+                } else if failure == Failure::UnknownKey {
+                    self.leave_out(&chain, member);
                 } else if failure != Failure::Busy {
                     warn!(%chain, %member, ?failure, "a member could not sign");
                 }
                 self.lost(&chain, session, member, &sets, !again, present);
             }
+        }
+    }
+
+    /// A member does not serve the chain. To change that it has to start again, so until its link ends
+    /// it is not asked, and said once.
+    fn leave_out(&mut self, chain: &ChainId, member: MemberId) {
+        if let Some(lane) = self.lanes.get_mut(chain)
+            && lane.absent.insert(member)
+        {
+            warn!(%chain, %member, "a member does not serve this chain; the others sign without it");
         }
     }
 
@@ -292,7 +305,8 @@ impl Coordinator {
         present: Present<'_>,
     ) {
         self.roster.up(member, incarnation);
-        for (chain, lane) in &self.lanes {
+        for (chain, lane) in &mut self.lanes {
+            lane.absent.remove(&member);
             let recovering = lane.recovery.epoch == Some(self.epoch);
             if recovering && !lane.recovery.answered.contains(&member) {
                 let (chain, key) = (chain.clone(), lane.key.id);

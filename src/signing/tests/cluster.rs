@@ -22,7 +22,7 @@ use crate::types::{
     Algorithm, ChainId, ClusterKey, Height, Incarnation, MemberId, PublicKey, Round, SetupHash,
     Signature, Threshold, Timestamp, UnixMillis,
 };
-use crate::watermark::{Record, SlotDisk, WatermarkFile};
+use crate::watermark::{JumpLimit, Record, SlotDisk, WatermarkFile};
 
 /// Deterministic bytes: SHA-256 of seed and counter.
 pub(super) struct TestRng(u64, u64);
@@ -473,7 +473,10 @@ fn node(
         members: members.clone(),
         recorded: BTreeMap::new(),
         hedge: HedgeSecret::random(&mut rng).unwrap(),
-        chains: vec![(Starting { key, record, receipt }, give_up_after)],
+        chains: vec![(
+            Starting { key, record, receipt, height_jump: JumpLimit::default() },
+            give_up_after,
+        )],
         session_base: u64::from(me.get()),
         replica: Box::new(move |_, _| read.lock().unwrap().clone()),
     };

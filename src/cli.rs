@@ -4,12 +4,14 @@
 //! error. Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 refused for
 //! safety.
 
+mod add_chain;
 mod address;
 mod check;
 mod error;
 mod init;
 mod new_homes;
 mod overrides;
+mod share;
 mod show;
 mod split_key;
 mod start;
@@ -59,6 +61,8 @@ enum Command {
     Status(status::Args),
     #[command(subcommand)]
     State(state::StateCommand),
+    #[command(subcommand)]
+    Share(share::ShareCommand),
     Address(address::Args),
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -109,6 +113,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Start(args) => start::run(&home()?, &args),
         Command::Status(args) => status::run(&home()?, &args),
         Command::State(command) => state::run(&home()?, &command),
+        Command::Share(command) => share::run(&home()?, &command),
         Command::Address(args) => address::run(&home()?, &args),
         Command::Config(ConfigCommand::Check(args)) => check::run(&home()?, &args),
         Command::Config(ConfigCommand::Show(args)) => {

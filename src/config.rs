@@ -36,7 +36,7 @@ pub use load::{
     load, take_state,
 };
 pub use log::{LogError, LogFormat, LogLevel};
-pub use new_home::{NewHome, NewNode};
+pub use new_home::{NewChain, NewHome, NewNode};
 pub use read::{Bytes32, Bytes32Error};
 pub use settings::{
     Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,

@@ -218,6 +218,15 @@ fn a_slot_that_contradicts_itself_is_damage_though_its_checksum_fits() {
 }
 
 #[test]
+fn a_record_is_carried_elsewhere_as_the_first_sector_of_its_slot() {
+    let bytes = signed().to_bytes().unwrap();
+    assert_eq!(bytes.as_slice(), &encode(&signed()).unwrap()[..512]);
+    assert_eq!(Stored::from_bytes(&bytes), Some(signed()));
+    assert_eq!(Stored::from_bytes(&bytes[..511]), None);
+    assert_eq!(Stored::from_bytes(&[bytes.as_slice(), &[0]].concat()), None);
+}
+
+#[test]
 fn a_ceiling_stands_in_the_last_eight_bytes_before_the_checksum() {
     let ceiling = Height::new(0x0102_0304_0506_0708).ok();
     let Stored { record, .. } = signed();

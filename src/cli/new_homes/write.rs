@@ -55,7 +55,7 @@ impl NewCluster<'_> {
         for (cosigner, identity) in self.cosigners.iter().zip(&identities) {
             let home = Home::new(&home_of(&out.unfinished, cosigner.id));
             make_directory(home.root())?;
-            write_file(&home.cosigner_toml(), &self.settings(cosigner).render())?;
+            write_file(&home.cosigner_toml(), self.settings(cosigner).render().as_bytes())?;
             write_file(&home.cluster_toml(), &text)?;
             let share = self.shares.get(&cosigner.id);
             let shares: Vec<_> = share.map(|share| (&self.key.chain, share)).into_iter().collect();
@@ -108,7 +108,7 @@ pub(in crate::cli) fn write_alone(
     let out = Out::make(home.root())?;
     let unfinished = Home::new(&out.unfinished);
     write_watermark(&unfinished, chain, public_key, record)?;
-    write_file(&unfinished.cosigner_toml(), &settings.render())?;
+    write_file(&unfinished.cosigner_toml(), settings.render().as_bytes())?;
     // The settings last: with them the home is whole.
     out.finish(&["state".to_owned(), "cosigner.toml".to_owned()])
 }

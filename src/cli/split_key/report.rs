@@ -3,7 +3,7 @@
 use crate::cli::new_homes::{
     Trial, heading, home_of, is_trial, listen_address, member_lines, trial_steps,
 };
-use crate::types::Cluster;
+use crate::types::{Cluster, Threshold};
 
 use super::plan::Plan;
 
@@ -22,15 +22,15 @@ pub(super) fn report(plan: &Plan, cluster: &Cluster) -> String {
     };
     [
         heading(&plan.chain, &plan.public_key, &plan.record),
-        format!("threshold   {}\n", tolerance(plan)),
+        format!("threshold   {}\n", tolerance(plan.threshold)),
         member_lines(cluster, &plan.out),
         steps,
     ]
     .concat()
 }
 
-fn tolerance(plan: &Plan) -> String {
-    let (t, n) = (plan.threshold.t(), plan.threshold.n());
+pub(super) fn tolerance(threshold: Threshold) -> String {
+    let (t, n) = (threshold.t(), threshold.n());
     let down = n - t;
     // Two signing sets share at least 2t − n members; with f of them dishonest one is still honest.
     let dishonest = (2 * t).saturating_sub(n).saturating_sub(1);
@@ -45,12 +45,11 @@ fn tolerance(plan: &Plan) -> String {
         1 => "no double sign even if 1 is dishonest",
         _ => {
             return format!(
-                "{}: {down}; no double sign even if {dishonest} are dishonest",
-                plan.threshold
+                "{threshold}: {down}; no double sign even if {dishonest} are dishonest"
             );
         }
     };
-    format!("{}: {down}; {dishonest}", plan.threshold)
+    format!("{threshold}: {down}; {dishonest}")
 }
 
 fn next_steps(plan: &Plan) -> String {

@@ -135,16 +135,17 @@ impl TakenHome {
             return Err(AddError::OtherCluster { home: self.root().to_owned() });
         };
         let key = listed.public_key.id();
+        let is_whole = listed.threshold.is_none();
         let has_share = self.keystore.keys(in_force, [chain]).is_ok();
         let share = match share {
-            _ if listed.threshold.is_none() || has_share => None,
+            _ if is_whole || has_share => None,
             Some(share) => Some((share, in_force.clone())),
             None => {
                 let (home, chain) = (self.root().to_owned(), chain.clone());
                 return Err(AddError::NoShare { home, chain });
             }
         };
-        let known = has_share || self.list.keys().contains_key(chain);
+        let known = has_share || (is_whole && self.list.keys().contains_key(chain));
         let watermark = self.watermark(chain, &key, floor, known)?;
         let list = takes_over.then(|| list_text.to_owned());
         Ok(Change { chain: chain.clone(), key, watermark, share, list, settings })

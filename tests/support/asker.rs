@@ -81,14 +81,24 @@ pub struct Asker {
 impl Asker {
     /// On a free loopback port.
     pub fn listen() -> Self {
+        Self::listen_for(CHAIN)
+    }
+
+    /// The same for another chain.
+    pub fn listen_for(chain: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let node = runtime.block_on(Node::listen("tcp://127.0.0.1:0", CHAIN)).unwrap();
+        let node = runtime.block_on(Node::listen("tcp://127.0.0.1:0", chain)).unwrap();
         Self { runtime, node, public_key: None, took: Duration::ZERO }
     }
 
     /// What a cosigner dials.
     pub fn address(&self) -> String {
         self.node.address()
+    }
+
+    /// Connections that it has taken so far.
+    pub fn accepted(&self) -> u32 {
+        self.node.accepted()
     }
 
     /// The validator's public key, under which every signature is verified from now on.
@@ -119,7 +129,13 @@ impl Asker {
 
     fn verify(&self, ask: &Ask, signed: content::Signed) -> Ending {
         let key = self.public_key.as_ref().expect("verify_with comes before ask");
-        match content::verify(CHAIN, key, &ask.fields, ask.extension.as_deref(), &signed) {
+        match content::verify(
+            self.node.chain(),
+            key,
+            &ask.fields,
+            ask.extension.as_deref(),
+            &signed,
+        ) {
             Ok(()) => Ending::Signed(signed),
             Err(error) => Ending::Invalid(error.to_string()),
         }

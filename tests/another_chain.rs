@@ -347,6 +347,25 @@ fn refuses_files_that_are_not_for_this_home() {
     assert_eq!(read(&ceremony, 1, "cluster.toml"), read(&ceremony, 2, "cluster.toml"));
 }
 
+/// Editions that grew apart: the later one must not take a chain away.
+#[test]
+fn refuses_a_later_edition_that_lacks_a_chain_of_this_home() {
+    let ceremony = split();
+    run(&members(&ceremony, SECOND)).done();
+    run(&members(&ceremony, "third-1")).done();
+    import(&ceremony, 1, &share_file(&ceremony, SECOND, 1), &[]).done();
+    import(&ceremony, 2, &share_file(&ceremony, "third-1", 2), &[]).done();
+    let list = ceremony.home(2).join("cluster.toml").display().to_string();
+    run(&with(members(&ceremony, "fourth-1"), "--members", &list)).done();
+    let before = texts(&ceremony);
+    let refused = import(&ceremony, 1, &share_file(&ceremony, "fourth-1", 1), &[]);
+    refused.refused(3, &["edition 3", SECOND, "older cluster.toml"]);
+    assert_eq!(texts(&ceremony), before);
+    import(&ceremony, 2, &share_file(&ceremony, "fourth-1", 2), &[]).done();
+    ceremony.check(1).done();
+    ceremony.check(2).done();
+}
+
 #[test]
 fn an_exported_share_goes_to_another_machine_of_its_member_without_its_watermark() {
     let ceremony = split();

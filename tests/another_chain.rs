@@ -2,7 +2,7 @@
 //! `share import` and `export`, `init --join`.
 
 // A panic in a test's helper is a failed test, too.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

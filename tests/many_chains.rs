@@ -1,7 +1,13 @@
 //! Several chains, and several validators of one chain, in one cluster of real processes: what happens to
 //! one leaves the others untouched. All the time one chain signs, and none of its votes may be lost.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
 
 mod support;
 

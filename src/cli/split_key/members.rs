@@ -1,10 +1,11 @@
 //! `split-key --members`: one more chain for a cluster whose homes are elsewhere, in a file for each.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::report::tolerance;
 use super::{Args, SplitError, cluster_key, deal_and_prove, plan, warn};
+use crate::cli::NewHomesError;
 use crate::cli::add_chain::{check_new_key, extended};
 use crate::cli::new_homes::{Out, check_absent, check_validators, heading, write_file};
 use crate::cli::share::ShareError;
@@ -12,7 +13,7 @@ use crate::cli::state::now;
 use crate::config::{KeySource, NewChain, read_cluster, render_cluster};
 use crate::keystore::{ShareContent, ShareHead, seal_share};
 use crate::types::{Cluster, MemberId};
-use crate::watermark::Stored;
+use crate::watermark::{FileError, Stored};
 
 pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
     let mut warnings = Vec::new();
@@ -37,19 +38,17 @@ pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
         public_key: None,
         validators: args.validators.clone(),
     };
-    let floor =
-        Stored { chain: chain.clone(), key: public_key.id(), seq: 0, record: record.clone() };
+    let (key, floor) = (public_key.id(), record.clone());
+    let floor = Stored { chain: chain.clone(), key, seq: 0, record: floor };
+    let floor = floor
+        .to_bytes()
+        .map_err(|fault| NewHomesError::from(FileError { path: args.out.clone(), fault }))?;
     let failed = |source| ShareError::File { path: args.out.clone(), source };
     let out = Out::make(&args.out)?;
     for (&member, share) in &dealt.shares {
         let content = ShareContent {
             share: share.to_bytes(),
-            floor: floor.to_bytes().map_err(|fault| {
-                SplitError::Homes(
-                    crate::watermark::FileError { path: PathBuf::from(name_of(member)), fault }
-                        .into(),
-                )
-            })?,
+            floor: floor.clone(),
             list: render_cluster(&next),
             settings: settings.render().to_string(),
         };

@@ -83,6 +83,7 @@ Next:
 6. In the validator's config.toml set  priv_validator_laddr = \"{listen}\"  (reachable for
    the cosigners only), and start it.
 Back up keys/ of each home, apart from the others. Never bring state/ back from a backup.
+Another chain for the same cosigners: cosigner split-key --members, see its --help.
 "
     )
 }

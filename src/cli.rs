@@ -4,6 +4,7 @@
 //! error. Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 refused for
 //! safety.
 
+mod add_chain;
 mod address;
 mod check;
 mod error;
@@ -11,6 +12,7 @@ mod init;
 mod new_homes;
 mod overrides;
 mod peer_id;
+mod share;
 mod show;
 mod split_key;
 mod start;
@@ -60,6 +62,8 @@ enum Command {
     Status(status::Args),
     #[command(subcommand)]
     State(state::StateCommand),
+    #[command(subcommand)]
+    Share(share::ShareCommand),
     Address(address::Args),
     PeerId(peer_id::Args),
     #[command(subcommand)]
@@ -111,6 +115,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Start(args) => start::run(&home()?, &args),
         Command::Status(args) => status::run(&home()?, &args),
         Command::State(command) => state::run(&home()?, &command),
+        Command::Share(command) => share::run(&home()?, &command),
         Command::Address(args) => address::run(&home()?, &args),
         Command::PeerId(args) => peer_id::run(&home()?, &args),
         Command::Config(ConfigCommand::Check(args)) => check::run(&home()?, &args),

@@ -37,7 +37,7 @@ pub use load::{
     TakenState, consensus_keys, load, take_state,
 };
 pub use log::{LogError, LogFormat, LogLevel};
-pub use new_home::{NewHome, NewNode};
+pub use new_home::{NewChain, NewHome, NewNode};
 pub use noise_identity::{NoiseIdentityError, create_noise_identity, read_noise_identity};
 pub use read::{PublicKeyText, PublicKeyTextError};
 pub use settings::{

@@ -6,6 +6,7 @@
 
 mod error;
 mod record;
+mod share_file;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,10 @@ use crate::types::{
 
 pub use error::{KeystoreError, Mismatch};
 use record::{SealedKey, SealedMembers};
+pub use share_file::{
+    LONGEST_SHARE_FILE, SHORTEST_PASSPHRASE, ShareContent, ShareFileError, ShareHead,
+    check_passphrase, open_share, read_head, seal_share,
+};
 
 const NODE: &str = "node";
 const IDENTITY: &[u8] = b"identity";
@@ -73,6 +78,25 @@ impl Keystore {
         let store = Store::create(path)?;
         store.commit_blocking(batch)?;
         Ok(())
+    }
+
+    /// Puts one more chain's share beside the others, sealed to this list. A share that was there for
+    /// the chain is replaced: the caller answers for it that no list in force has its key.
+    ///
+    /// # Errors
+    /// [`KeystoreError`] if the members are not the sealed ones, if the share is not this member's in
+    /// the list, or if the disk refuses.
+    pub fn add(
+        &self,
+        cluster: &Cluster,
+        chain: &ChainId,
+        share: &SigningShare,
+    ) -> Result<(), KeystoreError> {
+        self.members.compare(cluster).map_err(|mismatch| self.differs(mismatch))?;
+        let sealed = SealedKey::of(chain, cluster, share)?;
+        check_share(chain, self.me, share, cluster_key(cluster, chain)?)?;
+        let (key, value) = (chain.as_str().as_bytes(), sealed.encode());
+        Ok(self.store.commit_blocking(Batch::new().put(SHARES, key, value.as_slice()))?)
     }
 
     /// Opens `keys/`.

@@ -14,8 +14,8 @@ pub use log::{LogStyle, init_log};
 pub use ready::{Condition, NotReady, not_ready};
 pub use server::{Source, serve};
 pub use status::{
-    ChainStatus, Counts, KeyFaultStatus, LastSignState, LastSigned, MemberStatus, RawCounts,
-    ServiceCounts, ServiceKeyStatus, ServiceStatus, Status, ValidatorStatus, WatermarkStatus,
-    valcons,
+    ChainStatus, Counts, KeyFaultStatus, LastDenied, LastSignState, LastSigned, MemberStatus,
+    RawCounts, ServiceCounts, ServiceKeyStatus, ServiceStatus, Status, ValidatorStatus,
+    WatermarkStatus, valcons,
 };
-pub use tally::Tally;
+pub use tally::{Answered, Tally};

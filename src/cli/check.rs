@@ -130,6 +130,13 @@ fn summary(loaded: &Loaded, faults: &KeyFaults, service_faults: &ServiceFaults) 
             opened.record.ceiling().map(|at| format!(", ceiling {at}")).unwrap_or_default();
         let _ = writeln!(text, "chain {chain}: {key}, {watermark}{ceiling}");
     }
+    let listed = loaded.membership.iter().flat_map(|it| it.cluster.keys().keys());
+    for chain in listed.filter(|chain| !loaded.chains.contains_key(*chain)) {
+        let _ = writeln!(
+            text,
+            "chain {chain}: not served by this node, there is no [[chain]] for it in cosigner.toml"
+        );
+    }
     if let Some(identity) = &loaded.noise_identity {
         let _ = writeln!(text, "noise:// as {}", identity.peer_id());
     }

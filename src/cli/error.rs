@@ -9,7 +9,9 @@ use crate::types::ChainId;
 use crate::watermark::FileError;
 
 use super::NewHomesError;
+use super::add_chain::AddError;
 use super::init::InitError;
+use super::share::ShareError;
 use super::split_key::SplitError;
 use super::state::{ExportError, ImportFailure, RaiseError, ResetError};
 
@@ -50,6 +52,12 @@ pub enum CliError {
     /// `split-key`.
     #[error(transparent)]
     Split(#[from] SplitError),
+    /// One more chain in homes that are there.
+    #[error(transparent)]
+    Add(#[from] AddError),
+    /// `share export` and `share import`.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// `init`.
     #[error(transparent)]
     Init(#[from] InitError),
@@ -178,6 +186,15 @@ impl CliError {
             Self::Split(SplitError::Homes(error)) | Self::Init(InitError::Homes(error)) => {
                 of_homes(error)
             }
+            Self::Split(SplitError::Add(error))
+            | Self::Init(InitError::Add(error))
+            | Self::Share(ShareError::Add(error))
+            | Self::Add(error) => of_addition(error),
+            Self::Split(SplitError::Share(error)) | Self::Share(error) if error.is_usage() => {
+                BAD_USAGE
+            }
+            Self::Share(error) if error.is_failure() => FAILED,
+            Self::Share(_) => REFUSED,
             Self::Split(error) if error.is_usage() => BAD_USAGE,
             Self::Split(_) => FAILED,
             Self::Init(InitError::Open { source, .. }) => of_open(source),
@@ -206,6 +223,16 @@ const fn of_identity(error: &NoiseIdentityError) -> u8 {
         | NoiseIdentityError::Exists { .. } => REFUSED,
         NoiseIdentityError::Write { .. } => FAILED,
         _ => BAD_USAGE,
+    }
+}
+
+const fn of_addition(error: &AddError) -> u8 {
+    if error.is_failure() {
+        FAILED
+    } else if error.is_usage() {
+        BAD_USAGE
+    } else {
+        REFUSED
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything is checked, and the key's backend asked for its public key, before a byte is written.
 
 mod error;
+mod join;
 mod key;
 mod plan;
 mod report;
@@ -33,6 +34,8 @@ use plan::{Place, Plan};
 ///
 /// The key is whole on, or within reach of, every node: who takes over one of them has it. Shares
 /// are safer; `cosigner split-key` makes them from a key file.
+///
+/// With --join the key signs for one more chain of a cluster that is there.
 ///
 /// The backend is asked for the public key, which is written down; no other key is ever used.
 /// Nothing is ever overwritten.
@@ -79,8 +82,12 @@ pub(super) struct Args {
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
     /// A cosigner, as the others reach it; once for each, 2 to 15. None: a node alone
-    #[arg(long = "cosigner", value_name = "HOST:PORT")]
+    #[arg(long = "cosigner", value_name = "HOST:PORT", conflicts_with = "join")]
     cosigners: Vec<HostPort>,
+    /// The homes of all members of a cluster, stopped and at hand: adds the chain to them. Run again
+    /// after a failure, it goes on where it ended
+    #[arg(long, value_name = "HOME", num_args = 1.., conflicts_with = "out")]
+    join: Vec<PathBuf>,
     /// Where the homes of a cluster are written [default: shares]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -94,6 +101,9 @@ pub(super) fn run(
     home: impl FnOnce() -> Result<Home, CliError>,
     args: &Args,
 ) -> Result<(), CliError> {
+    if !args.join.is_empty() {
+        return super::print(&join::run(args)?);
+    }
     let home = if args.cosigners.is_empty() { Some(home()?) } else { None };
     let mut backends = Backends::default();
     let open = |source: &Source, expected: Option<&PublicKey>| backends.open(source, expected);

@@ -10,6 +10,7 @@ mod write;
 
 pub use error::NewHomesError;
 pub(super) use flags::{FloorArgs, check_validators};
-pub(super) use members::{Cosigner, check_out, cosigners, home_of, is_trial};
+pub(super) use members::{Cosigner, check_absent, check_out, cosigners, home_of, is_trial};
+pub(super) use out::{Out, write_file};
 pub(super) use report::{Trial, heading, listen_address, member_lines, peer_line, trial_steps};
 pub(super) use write::{LoneIdentity, NewCluster, check_alone, new_noise_identity, write_alone};

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::config::{Home, OpsListen, Overrides, Settings};
-use crate::ops::{ChainStatus, ServiceKeyStatus, ServiceStatus, Status, ValidatorStatus};
+use crate::ops::{
+    ChainStatus, LastDenied, ServiceKeyStatus, ServiceStatus, Status, ValidatorStatus,
+};
 
 use super::CliError;
 
@@ -112,6 +114,16 @@ fn table(status: &Status) -> String {
                 chain.nonces_ready.map_or_else(String::new, |it| format!("  nonces ready {it}"))
             ),
         );
+        if let Some(denied) = &chain.last_denied {
+            let LastDenied { reason, text, height, round, step, at } = denied;
+            let ago = seconds_since(*at);
+            put(
+                &mut out,
+                format_args!(
+                    "  last denied {height}/{round}/{step} {ago} s ago ({reason}): {text}"
+                ),
+            );
+        }
         if let Some(fault) = &chain.key_fault {
             put(&mut out, format_args!("  KEY UNAVAILABLE ({}): {}", fault.cause, fault.text));
         }
@@ -168,6 +180,11 @@ fn members(status: &Status, out: &mut String) {
             format_args!("{:<8}{:<28}{:<12}{:>9}{:>8}", member.id, member.address, link, rtt, lag),
         );
     }
+}
+
+fn seconds_since(at: u64) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().saturating_sub(at)
 }
 
 fn put(out: &mut String, line: std::fmt::Arguments<'_>) {

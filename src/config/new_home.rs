@@ -33,6 +33,19 @@ pub struct NewHome {
     pub validators: Vec<ValidatorAddress>,
 }
 
+/// What a home's `cosigner.toml` says about one chain: tables that stand at its end.
+#[derive(Clone, Debug)]
+pub struct NewChain {
+    /// The chain.
+    pub chain: ChainId,
+    /// Where its key is; paths are written as they stand here.
+    pub key: KeySource,
+    /// The public key of a whole key, pinned.
+    pub public_key: Option<PublicKey>,
+    /// The validators that are dialled for it.
+    pub validators: Vec<ValidatorAddress>,
+}
+
 /// A member of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewNode {
@@ -53,7 +66,6 @@ impl NewHome {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let chain = quoted(self.chain.as_str());
         text.push_str(
             "# What this node does. Flags win over COSIGNER_… variables, those over this file. Check it: cosigner config check\n",
         );
@@ -79,11 +91,35 @@ impl NewHome {
              [log]\n\
              level = \"info\"                           # error warn info debug trace, or per module: info,cosigner::raft=debug\n\
              format = \"text\"                          # text | json\n\
-             \n\
-             [[chain]]\n\
-             id = {chain}\n",
+             \n",
             self.ops_listen,
         )?;
+        self.chain().write(text)
+    }
+
+    fn chain(&self) -> NewChain {
+        NewChain {
+            chain: self.chain.clone(),
+            key: self.key.clone(),
+            public_key: self.public_key.clone(),
+            validators: self.validators.clone(),
+        }
+    }
+}
+
+impl NewChain {
+    /// The tables.
+    #[must_use]
+    pub fn render(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(ROOM));
+        // Writing to a String does not fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let chain = quoted(self.chain.as_str());
+        write!(text, "[[chain]]\nid = {chain}\n")?;
         if self.key != KeySource::Threshold {
             text.push_str("# The whole key. Relative paths are relative to this directory.\n");
         }

@@ -99,7 +99,8 @@ impl ChainParts {
             GiveUp::After(limit) => Some(limit),
             GiveUp::Never => None,
         };
-        let starting = Starting { key: Arc::new(key), record, receipt: watermarked };
+        let height_jump = settings.height_jump;
+        let starting = Starting { key: Arc::new(key), record, receipt: watermarked, height_jump };
         self.starting.push((starting, give_up_after));
         let writer = Writer::start(chain.clone(), watermark, events.clone());
         self.writers.insert(chain, writer.map_err(NodeError::System)?);

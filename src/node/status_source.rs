@@ -12,7 +12,7 @@ use super::chains::KeyFacts;
 use super::plane_thread::{Event, Look};
 use super::service::Service;
 use crate::ops::{
-    ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
+    Answered, ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
     ValidatorStatus, WatermarkStatus, not_ready, valcons,
 };
 use crate::raft::Raft;
@@ -152,7 +152,7 @@ fn at_ceiling(chain: &ChainSnapshot) -> bool {
 }
 
 fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
-    let (counts, last_signed) = look.tally.of(chain);
+    let Answered { counts, last_signed, last_denied } = look.tally.of(chain);
     let snapshot = look.snapshot.chains.get(chain).cloned().unwrap_or_default();
     let ChainSnapshot { watermark, ceiling, nonces_ready, key_fault, .. } = snapshot;
     let address = facts.public_key.address();
@@ -175,6 +175,7 @@ fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
             text: format!("the key's backend {} {fault}", facts.backend),
         }),
         last_signed,
+        last_denied,
         counts,
         raw: look.tally.raw_of(chain),
         nonces_ready: (!facts.is_whole).then_some(nonces_ready),

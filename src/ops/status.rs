@@ -102,6 +102,8 @@ pub struct ChainStatus {
     pub ceiling: Option<i64>,
     /// What was last signed for a validator of this node.
     pub last_signed: Option<LastSigned>,
+    /// What the rule last denied to a validator of this node.
+    pub last_denied: Option<LastDenied>,
     /// Requests of this node's validators by outcome, since the start.
     pub counts: Counts,
     /// Requests for signatures over raw bytes, which are no votes and are counted apart.
@@ -181,6 +183,23 @@ pub struct LastSigned {
     pub step: u8,
     /// `proposal`, `prevote` or `precommit`.
     pub kind: String,
+    /// When, in seconds since the Unix epoch.
+    pub at: u64,
+}
+
+/// The last denial that a validator of this node got.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastDenied {
+    /// One word: `height_jump`, `conflicting_data`, `height_regression` …
+    pub reason: String,
+    /// The same for people, with what to do where something is to be done.
+    pub text: String,
+    /// Height that was asked for.
+    pub height: i64,
+    /// Round.
+    pub round: i32,
+    /// 1 propose, 2 prevote, 3 precommit.
+    pub step: u8,
     /// When, in seconds since the Unix epoch.
     pub at: u64,
 }

@@ -217,7 +217,8 @@ impl Coordinator {
             self.finish(ask.origin, Outcome::Failed(why), account);
             return;
         }
-        let attempt = Attempt::new(session, Arc::clone(&lane.key), fields, vote, ask);
+        let mut attempt = Attempt::new(session, Arc::clone(&lane.key), fields, vote, ask);
+        attempt.excluded.clone_from(&lane.absent);
         lane.attempts.push(attempt);
         self.open_set(chain, session, present.now);
     }
@@ -268,11 +269,22 @@ impl Coordinator {
                             attempt.carried.remove(&member);
                         }
                     }
+                    Failure::UnknownKey => self.leave_out(&chain, member),
                     Failure::Busy => {}
                     _ => warn!(%chain, %member, ?failure, "a member could not sign"),
                 }
                 self.lost(&chain, session, member, &sets, !again, present);
             }
+        }
+    }
+
+    /// A member does not serve the chain. To change that it has to start again, so until its link ends
+    /// it is not asked, and said once.
+    fn leave_out(&mut self, chain: &ChainId, member: MemberId) {
+        if let Some(lane) = self.lanes.get_mut(chain)
+            && lane.absent.insert(member)
+        {
+            warn!(%chain, %member, "a member does not serve this chain; the others sign without it");
         }
     }
 
@@ -329,7 +341,8 @@ impl Coordinator {
         present: Present<'_>,
     ) {
         self.roster.up(member, incarnation);
-        for (chain, lane) in &self.lanes {
+        for (chain, lane) in &mut self.lanes {
+            lane.absent.remove(&member);
             let recovering = lane.recovery.epoch == Some(self.epoch);
             if recovering && !lane.recovery.answered.contains(&member) {
                 let (chain, key) = (chain.clone(), lane.key.id);

@@ -23,6 +23,8 @@ pub(super) struct Lane {
     /// Requests that wait for an attempt or for the recovery.
     pub(super) held: Vec<Ask>,
     pub(super) recovery: Recovery,
+    /// Members that do not serve this chain, as they said on their present link: no set waits for them.
+    pub(super) absent: BTreeSet<MemberId>,
     /// Fields that members said they have begun, by member. Hints: they supply bytes, never a no.
     hints: BTreeMap<MemberId, Fields>,
 }
@@ -56,6 +58,7 @@ impl Lane {
             attempts: Vec::new(),
             held: Vec::new(),
             recovery: Recovery { epoch: None, answered: BTreeSet::new() },
+            absent: BTreeSet::new(),
             hints: BTreeMap::new(),
         }
     }

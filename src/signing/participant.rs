@@ -20,7 +20,7 @@ use crate::frost::{FrostError, HedgeSecret, NonceCommitment, RawCommitment, comm
 use crate::peer::{Carried, Failure, Order, SigningSet};
 use crate::privval::{Extension, Fields};
 use crate::types::{ChainId, Hrs, Incarnation, MemberId, UnixMillis};
-use crate::watermark::{Decision, Denial, Record, Watermarked, decide};
+use crate::watermark::{Decision, Denial, JumpLimit, Record, Watermarked, decide};
 
 /// Different vote extensions signed at one height and round; the next one is denied.
 const MOST_EXTENSIONS: u32 = 16;
@@ -40,6 +40,8 @@ pub struct Starting {
     pub record: Record,
     /// That it holds it durably.
     pub receipt: Watermarked,
+    /// How far a height may be ahead here.
+    pub height_jump: JumpLimit,
 }
 
 /// The member's side of signing, for all chains.
@@ -72,6 +74,7 @@ pub(super) struct Watch {
     record: Record,
     /// The latest write that returned.
     receipt: Watermarked,
+    height_jump: JumpLimit,
     withheld: Vec<Withheld>,
     extensions: Extensions,
     /// A write failed: nothing is given any more.
@@ -99,6 +102,7 @@ impl Participant {
                 key: starting.key,
                 record: starting.record,
                 receipt: starting.receipt,
+                height_jump: starting.height_jump,
                 withheld: Vec::new(),
                 extensions: Extensions::default(),
                 stopped: false,
@@ -129,7 +133,7 @@ impl Participant {
         now: UnixMillis,
     ) -> Result<(), Denial> {
         let Some(watch) = self.chains.get(chain) else { return Ok(()) };
-        decide(&watch.record, chain, fields, now).map(|_| ())
+        decide(&watch.record, chain, fields, now, watch.height_jump).map(|_| ())
     }
 
     /// The denial of what is above this member's ceiling, also of what was signed before.
@@ -402,7 +406,8 @@ impl Watch {
         if digest.is_some_and(|digest| self.extensions.is_too_many(hrs, &digest)) {
             return Err(Denial::TooManyExtensions { hrs, limit: MOST_EXTENSIONS });
         }
-        let write = match decide(&self.record, &self.key.chain, fields, now)? {
+        let limit = self.height_jump;
+        let write = match decide(&self.record, &self.key.chain, fields, now, limit)? {
             Decision::Advance(record) => {
                 self.record = (*record).clone();
                 Some(*record)

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use super::file::file_name;
 use super::slot::encode;
 use super::{
-    Decision, Fault, FileError, Mark, Record, SLOT_BYTES, SlotDisk, Stored, WatermarkFile,
-    Watermarked, decide, list, peek,
+    Decision, Fault, FileError, JumpLimit, Mark, Record, SLOT_BYTES, SlotDisk, Stored,
+    WatermarkFile, Watermarked, decide, list, peek,
 };
 use crate::privval::{Fields, Vote, VoteKind};
 use crate::types::{ChainId, Height, Hrs, KeyId, Round, Step, Timestamp, UnixMillis};
@@ -417,14 +417,15 @@ fn the_rule_and_the_file_agree_over_restarts() {
     let home = Home::with(&Record::never_signed(NOW));
     for height in 100..105 {
         let (mut file, recorded, _) = home.open().unwrap();
-        let decision = decide(&recorded, &chain(), &vote(height, 0, 0), NOW).unwrap();
+        let limit = JumpLimit::default();
+        let decision = decide(&recorded, &chain(), &vote(height, 0, 0), NOW, limit).unwrap();
         let Decision::Advance(next) = decision else { panic!("an advance") };
         let receipt = file.write(&next).unwrap();
         assert!(receipt.covers(&chain(), &KEY, vote(height, 0, 0).hrs()));
         drop(file);
         let recorded = home.open().unwrap().1;
         assert_eq!(recorded, *next);
-        let again = decide(&recorded, &chain(), &vote(height, 0, 1), NOW);
+        let again = decide(&recorded, &chain(), &vote(height, 0, 1), NOW, limit);
         assert_eq!(again, Ok(Decision::Again));
     }
 }

@@ -9,16 +9,42 @@ use super::Denial;
 use crate::privval::{Fields, Kind, Likeness, sign_bytes};
 use crate::types::{ChainId, Height, Hrs, Round, Step, UnixMillis};
 
-/// Most heights that a record can save up for a jump, and what a new one has.
+/// Most heights that a record can save up for a jump unless a chain says otherwise, and the credit
+/// with which a watermark begins that was not signed here.
 pub const MAX_CREDIT: u64 = 10_000;
 
-/// How far a height may be ahead of the last that was signed: for liveness alone.
+/// How far a height may be ahead of the last that was signed: for liveness alone, so each cosigner may
+/// have its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JumpLimit {
-    /// Most heights that can be saved up for a jump, and what a new record has.
+    /// Most heights that can be saved up for a jump, and what is saved up after the first signature.
     pub most: u64,
-    /// Heights earned in each second since the last signature.
+    /// Heights earned in each second since the last signature. The default is more than any chain
+    /// makes; a chain that makes more than this stops when its credit is spent.
     pub per_second: u32,
+}
+
+/// What time has earned since a record was written.
+struct Earned {
+    heights: u64,
+    /// The time that was not enough for another height.
+    unspent_ms: u64,
+}
+
+impl JumpLimit {
+    /// A clock that went back earns nothing.
+    fn earned(self, since: UnixMillis, now: UnixMillis) -> Earned {
+        let elapsed = now.0.saturating_sub(since.0);
+        let Self { per_second, .. } = self;
+        if per_second == 0 {
+            return Earned { heights: 0, unspent_ms: 0 };
+        }
+        // In thousandths of a height; 96 bits hold the product.
+        let parts = u128::from(elapsed) * u128::from(per_second);
+        let heights = u64::try_from(parts / 1000).unwrap_or(u64::MAX);
+        let unspent_ms = u64::try_from(parts % 1000 / u128::from(per_second)).unwrap_or(0);
+        Earned { heights, unspent_ms }
+    }
 }
 
 impl Default for JumpLimit {
@@ -26,9 +52,6 @@ impl Default for JumpLimit {
         Self { most: MAX_CREDIT, per_second: 20 }
     }
 }
-
-/// A record earns one height of credit in this time: 20 a second, more than any chain makes.
-const MILLIS_PER_HEIGHT: u64 = 50;
 
 /// The highest height, round and step that a cosigner agreed to sign at, and what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +78,8 @@ pub enum Decision {
     Again,
 }
 
-/// Rules on `asked`, given what is recorded and the wall clock. The clock bears on height jumps
-/// only, so a wrong one can block but never lets two contents through.
+/// Rules on `asked`, given what is recorded and the wall clock. Clock and limit bear on height jumps
+/// only, so wrong ones can block but never let two contents through.
 ///
 /// # Errors
 /// [`Denial`] says why it may not be signed.
@@ -65,6 +88,7 @@ pub fn decide(
     chain: &ChainId,
     asked: &Fields,
     now: UnixMillis,
+    limit: JumpLimit,
 ) -> Result<Decision, Denial> {
     // First of all, and for repeats too: above the ceiling somebody else signs.
     if let Some(ceiling) = recorded.ceiling
@@ -73,14 +97,14 @@ pub fn decide(
         return Err(Denial::CeilingReached { asked: asked.hrs().height, ceiling });
     }
     let Some(mark) = &recorded.mark else {
-        return Ok(recorded.advanced(asked, recorded.credit, now));
+        return Ok(recorded.advanced(asked, limit.most, now, limit));
     };
     match asked.hrs().cmp(&mark.hrs) {
         Ordering::Less => Err(regression(asked.hrs(), mark.hrs)),
         Ordering::Equal => again(mark, chain, asked),
         Ordering::Greater => {
-            let credit = recorded.credit_after(mark.hrs.height, asked.hrs().height, now)?;
-            Ok(recorded.advanced(asked, credit, now))
+            let credit = recorded.credit_after(mark.hrs.height, asked.hrs().height, now, limit)?;
+            Ok(recorded.advanced(asked, credit, now, limit))
         }
     }
 }
@@ -131,9 +155,10 @@ impl Record {
         Self { mark: Some(mark), at: now, credit: MAX_CREDIT, ceiling: None }
     }
 
-    /// What a file holds. More credit than there can be is cut off.
-    pub(super) fn from_parts(mark: Option<Mark>, at: UnixMillis, credit: u64) -> Self {
-        Self { mark, at, credit: credit.min(MAX_CREDIT), ceiling: None }
+    /// What a file holds. More credit than the chain's limit allows is cut off by the rule, which knows
+    /// that limit.
+    pub(super) const fn from_parts(mark: Option<Mark>, at: UnixMillis, credit: u64) -> Self {
+        Self { mark, at, credit, ceiling: None }
     }
 
     /// The same record with another ceiling, or none. Which one counts is what the file says: see
@@ -162,7 +187,7 @@ impl Record {
         self.at
     }
 
-    /// Heights saved up for a jump, at most [`MAX_CREDIT`].
+    /// Heights saved up for a jump; the rule counts at most [`JumpLimit::most`] of them.
     #[must_use]
     pub const fn credit(&self) -> u64 {
         self.credit
@@ -174,27 +199,28 @@ impl Record {
         self.ceiling
     }
 
-    /// The part of a height that has been earned since `at` is kept by dating the record back, at
-    /// most 49 ms; else a chain with short blocks would earn nothing between two steps.
-    fn advanced(&self, asked: &Fields, credit: u64, now: UnixMillis) -> Decision {
-        let unspent = now.0.saturating_sub(self.at.0) % MILLIS_PER_HEIGHT;
+    /// The part of a height that has been earned since `at` is kept by dating the record back, by less
+    /// than a height takes; else a chain with short blocks would earn nothing between two steps.
+    fn advanced(&self, asked: &Fields, credit: u64, now: UnixMillis, limit: JumpLimit) -> Decision {
+        let unspent = limit.earned(self.at, now).unspent_ms;
         Decision::Advance(Box::new(Self {
             mark: Some(Mark::signed(asked.clone())),
             at: UnixMillis(now.0.saturating_sub(unspent)),
-            credit: credit.min(MAX_CREDIT),
+            credit: credit.min(limit.most),
             ceiling: self.ceiling,
         }))
     }
 
-    /// Credit left after a rise; a clock that went back earns nothing.
+    /// Credit left after a rise.
     fn credit_after(
         &self,
         recorded: Height,
         asked: Height,
         now: UnixMillis,
+        limit: JumpLimit,
     ) -> Result<u64, Denial> {
-        let earned = now.0.saturating_sub(self.at.0) / MILLIS_PER_HEIGHT;
-        let available = self.credit.saturating_add(earned);
+        let saved = self.credit.min(limit.most);
+        let available = saved.saturating_add(limit.earned(self.at, now).heights);
         let rise = asked.get().abs_diff(recorded.get());
         available.checked_sub(rise).ok_or_else(|| {
             let allowed = recorded.get().saturating_add_unsigned(available);

@@ -5,12 +5,23 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::rule::MAX_CREDIT;
-use super::{Decision, Denial, Mark, Record, decide};
+use super::rule::decide as decide_within;
+use super::{Decision, Denial, JumpLimit, Mark, Record};
 use crate::privval::{BlockId, Fields, Kind, Proposal, Vote, VoteKind, sign_bytes};
 use crate::types::{ChainId, Height, Hrs, Round, Step, Timestamp, UnixMillis};
 
 const KINDS: [Kind; 3] = [Kind::Proposal, Kind::Prevote, Kind::Precommit];
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+/// Under the limit of a chain that says nothing about it.
+fn decide(
+    recorded: &Record,
+    chain: &ChainId,
+    asked: &Fields,
+    now: UnixMillis,
+) -> Result<Decision, Denial> {
+    decide_within(recorded, chain, asked, now, JumpLimit::default())
+}
 
 fn chain() -> ChainId {
     ChainId::new("test-chain-1").unwrap()
@@ -356,6 +367,79 @@ fn the_ends_of_the_numbers_neither_wrap_nor_panic() {
     assert_eq!(jump(&near_top, i64::MAX, UnixMillis(NOW.0)), Some(i64::MAX - 10_001 + 1));
 }
 
+fn within(limit: JumpLimit, recorded: &Record, asked: i64, now: UnixMillis) -> Option<Record> {
+    match decide_within(recorded, &chain(), &prevote(asked), now, limit) {
+        Ok(Decision::Advance(next)) => Some(*next),
+        Err(Denial::HeightJump { .. }) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn after(seconds: u64) -> UnixMillis {
+    UnixMillis(NOW.0 + seconds * 1000)
+}
+
+#[test]
+fn a_chain_s_own_limit_counts_instead_of_the_default() {
+    let limit = JumpLimit { most: 100, per_second: 3 };
+    let first = within(limit, &Record::never_signed(NOW), 1_000, NOW).unwrap();
+    assert_eq!(first.credit(), 100, "what a key has after its first signature");
+    assert!(within(limit, &first, 1_101, NOW).is_none());
+    assert_eq!(within(limit, &first, 1_100, NOW).unwrap().credit(), 0);
+    assert!(within(limit, &first, 1_131, after(10)).is_none());
+    assert!(within(limit, &first, 1_130, after(10)).is_some());
+    let more = JumpLimit { most: 50_000, per_second: 1 };
+    let first = within(more, &Record::never_signed(NOW), 1, NOW).unwrap();
+    assert!(within(more, &first, 50_001, NOW).is_some());
+    assert!(within(more, &first, 50_002, NOW).is_none());
+}
+
+#[test]
+fn credit_that_was_saved_under_a_higher_limit_is_cut() {
+    let limit = JumpLimit { most: 10, per_second: 20 };
+    let record = Record::from_parts(Some(Mark::signed(prevote(100))), NOW, u64::MAX);
+    assert!(within(limit, &record, 111, NOW).is_none());
+    assert_eq!(within(limit, &record, 105, NOW).unwrap().credit(), 5);
+}
+
+#[test]
+fn without_savings_only_the_time_since_the_last_signature_counts() {
+    let limit = JumpLimit { most: 0, per_second: 2 };
+    let mut record = within(limit, &Record::never_signed(NOW), 100, NOW).unwrap();
+    assert!(within(limit, &record, 101, NOW).is_none());
+    // A chain with a block a second goes on for ever, and after an outage as well.
+    for second in 1..1_000 {
+        let height = 100 + i64::try_from(second).unwrap();
+        record = within(limit, &record, height, after(second)).unwrap();
+        assert_eq!(record.credit(), 0);
+    }
+    assert!(within(limit, &record, 2_000, after(1_999)).is_some());
+}
+
+#[test]
+fn where_time_earns_nothing_the_savings_are_all_there_is() {
+    let limit = JumpLimit { most: 2, per_second: 0 };
+    let first = within(limit, &Record::never_signed(NOW), 100, NOW).unwrap();
+    let next = within(limit, &first, 102, after(86_400)).unwrap();
+    assert_eq!((next.credit(), next.at()), (0, after(86_400)));
+    assert!(within(limit, &next, 103, after(1_000_000)).is_none());
+    let none = JumpLimit { most: 0, per_second: 0 };
+    assert!(within(none, &first, 101, after(9)).is_none());
+    let precommit = fields(Kind::Precommit, 100, 0, None);
+    assert!(decide_within(&first, &chain(), &precommit, NOW, none).is_ok(), "no rise, no jump");
+}
+
+#[test]
+fn the_fastest_and_the_slowest_earning_neither_wrap_nor_panic() {
+    let start = Record::at_mark(Mark::signed(prevote(0)), UnixMillis(0));
+    let fast = JumpLimit { most: u64::MAX, per_second: u32::MAX };
+    let next = within(fast, &start, i64::MAX, UnixMillis(u64::MAX)).unwrap();
+    assert_eq!(next.at(), UnixMillis(u64::MAX));
+    let slow = JumpLimit { most: 0, per_second: 1 };
+    assert!(within(slow, &start, 1, UnixMillis(999)).is_none());
+    assert_eq!(within(slow, &start, 1, UnixMillis(1_999)).unwrap().at(), UnixMillis(1_000));
+}
+
 /// What makes two requests at one height, round and step the same.
 fn content(fields: &Fields) -> Fields {
     match fields {
@@ -405,6 +489,43 @@ proptest! {
             prop_assert_eq!(record.ceiling(), ceiling);
             let first = allowed.entry(asked.hrs()).or_insert_with(|| content(&asked));
             prop_assert_eq!(&content(&asked), &*first);
+        }
+    }
+
+    /// Whatever the limit, the clock and the file say.
+    #[test]
+    fn over_any_limits_credit_is_never_above_the_most_and_no_rise_exceeds_what_there_was(
+        most in prop_oneof![Just(0), 1..50_u64, 9_000..20_000_u64, Just(1 << 60)],
+        per_second in prop_oneof![Just(0), 1..100_u32, Just(u32::MAX)],
+        credit in prop_oneof![Just(0), 0..20_000_u64, Just(u64::MAX)],
+        steps in proptest::collection::vec((0..30_000_i64, 0..4_000_000_u64), 1..40),
+    ) {
+        let limit = JumpLimit { most, per_second };
+        let mut record = Record::from_parts(Some(Mark::signed(prevote(1))), NOW, credit);
+        for (rise, clock) in steps {
+            let now = UnixMillis(NOW.0 - 1_000_000 + clock);
+            let before = record.hrs().unwrap().height.get();
+            let elapsed = u128::from(now.0.saturating_sub(record.at().0));
+            let earned = elapsed * u128::from(per_second) / 1000;
+            let saved = record.credit().min(most);
+            let available = u128::from(saved) + earned;
+            let asked = before.saturating_add(rise);
+            let precommit = fields(Kind::Precommit, asked, 0, None);
+            match decide_within(&record, &chain(), &precommit, now, limit) {
+                Ok(Decision::Advance(next)) => {
+                    prop_assert!(u128::try_from(rise).unwrap() <= available);
+                    let left = available - u128::try_from(rise).unwrap();
+                    prop_assert_eq!(u128::from(next.credit()), left.min(u128::from(most)));
+                    prop_assert!(next.at() <= now);
+                    record = *next;
+                }
+                Ok(Decision::Again) => prop_assert_eq!(rise, 0),
+                Err(Denial::HeightJump { allowed, .. }) => {
+                    prop_assert!(u128::try_from(rise).unwrap() > available);
+                    prop_assert!(allowed.get() >= before && allowed.get() < asked);
+                }
+                Err(_) => prop_assert_eq!(rise, 0),
+            }
         }
     }
 }

@@ -61,6 +61,22 @@ pub struct Stored {
     pub record: Record,
 }
 
+impl Stored {
+    /// The first sector of a slot, which is all that is in it: to carry a record elsewhere.
+    ///
+    /// # Errors
+    /// [`Fault`] if it fits no slot.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
+        encode(self).map(|slot| slot.into_iter().take(BODY_BYTES + SUM_BYTES).collect())
+    }
+
+    /// Reads what [`Self::to_bytes`] has written; `None` for anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        decode(bytes).ok().filter(|_| bytes.len() == BODY_BYTES + SUM_BYTES)
+    }
+}
+
 /// Why a slot cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {

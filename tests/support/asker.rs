@@ -84,19 +84,33 @@ pub struct Asker {
 impl Asker {
     /// On a free loopback port.
     pub fn listen() -> Self {
-        Self::listen_on("tcp://127.0.0.1:0")
+        Self::listen_as("tcp://127.0.0.1:0", CHAIN)
     }
 
     /// On `tcp://` or `unix://`.
     pub fn listen_on(address: &str) -> Self {
+        Self::listen_as(address, CHAIN)
+    }
+
+    /// On a free loopback port, for another chain.
+    pub fn listen_for(chain: &str) -> Self {
+        Self::listen_as("tcp://127.0.0.1:0", chain)
+    }
+
+    fn listen_as(address: &str, chain: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let node = runtime.block_on(Node::listen(address, CHAIN)).unwrap();
+        let node = runtime.block_on(Node::listen(address, chain)).unwrap();
         Self { runtime, node, public_key: None, took: Duration::ZERO }
     }
 
     /// What a cosigner dials.
     pub fn address(&self) -> String {
         self.node.address()
+    }
+
+    /// Connections that it has taken so far.
+    pub fn accepted(&self) -> u32 {
+        self.node.accepted()
     }
 
     /// The validator's public key, under which every signature is verified from now on.
@@ -141,11 +155,6 @@ impl Asker {
         })
     }
 
-    /// Connections accepted so far.
-    pub fn accepted(&self) -> u32 {
-        self.node.accepted()
-    }
-
     /// Asks for the public key, as a node does at its start.
     pub fn ask_public_key(&mut self, limit: Duration) -> Option<PublicKey> {
         let asked = self.node.public_key();
@@ -159,13 +168,13 @@ impl Asker {
 
     fn verify(&self, ask: &Ask, signed: content::Signed) -> Ending {
         let key = self.public_key.as_ref().expect("verify_with comes before ask");
-        let extension = ask.extension.as_deref();
+        let (chain, extension) = (self.node.chain(), ask.extension.as_deref());
         let verified = match &ask.non_rp {
             Some(raw) => {
                 let both = (extension.unwrap_or_default(), raw.as_slice());
-                content::verify_v2(CHAIN, key, &ask.fields, both, &signed)
+                content::verify_v2(chain, key, &ask.fields, both, &signed)
             }
-            None => content::verify(CHAIN, key, &ask.fields, extension, &signed),
+            None => content::verify(chain, key, &ask.fields, extension, &signed),
         };
         match verified {
             Ok(()) => Ending::Signed(signed),

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::backend::OpenError;
 use crate::cli::NewHomesError;
+use crate::cli::add_chain::AddError;
 use crate::config::KeySourceError;
 use crate::types::{Algorithm, PublicKey, PublicKeyError, ThresholdError};
 
@@ -77,6 +78,9 @@ pub enum InitError {
         /// The backend's.
         found: Box<PublicKey>,
     },
+    /// The homes that are there.
+    #[error(transparent)]
+    Add(#[from] AddError),
     /// The homes.
     #[error(transparent)]
     Homes(#[from] NewHomesError),

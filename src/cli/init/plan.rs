@@ -104,7 +104,7 @@ fn cluster(args: &Args, warnings: &mut Vec<String>) -> Result<Place, InitError> 
 
 /// Opens the key, and gives its public key. A key that is known and cannot be reached now is only
 /// worth a warning; another one than was named is never taken.
-fn learn(
+pub(super) fn learn(
     source: &Source,
     pinned: Option<&PublicKey>,
     open: impl FnOnce(&Source, Option<&PublicKey>) -> Result<Box<dyn WholeKey>, OpenError>,

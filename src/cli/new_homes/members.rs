@@ -89,7 +89,7 @@ pub(in crate::cli) fn check_out(out: &Path) -> Result<(), NewHomesError> {
 }
 
 /// Refuses whatever is there, also links that lead nowhere.
-pub(super) fn check_absent(
+pub(in crate::cli) fn check_absent(
     paths: impl IntoIterator<Item = PathBuf>,
     flag: &'static str,
 ) -> Result<(), NewHomesError> {

@@ -9,18 +9,18 @@ use super::NewHomesError;
 
 /// The directory that things are made in, beside their final names. What is not finished goes away
 /// with this value.
-pub(super) struct Out {
+pub(in crate::cli) struct Out {
     directory: PathBuf,
     /// Whether the directory was made here.
     new: bool,
     /// Where to make them; each gets its name in [`Out::finish`].
-    pub(super) unfinished: PathBuf,
+    pub(in crate::cli) unfinished: PathBuf,
     finished: Vec<PathBuf>,
     done: bool,
 }
 
 impl Out {
-    pub(super) fn make(directory: &Path) -> Result<Self, NewHomesError> {
+    pub(in crate::cli) fn make(directory: &Path) -> Result<Self, NewHomesError> {
         let new = !directory.exists();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(failed("make", directory))?;
@@ -39,7 +39,7 @@ impl Out {
     }
 
     /// Gives all that was made its name in the directory, in this order.
-    pub(super) fn finish(mut self, names: &[String]) -> Result<(), NewHomesError> {
+    pub(in crate::cli) fn finish(mut self, names: &[String]) -> Result<(), NewHomesError> {
         settle(&self.unfinished)?;
         for name in names {
             let to = self.directory.join(name);
@@ -98,10 +98,13 @@ pub(super) fn make_directory(path: &Path) -> Result<(), NewHomesError> {
     DirBuilder::new().mode(0o700).create(path).map_err(failed("make", path))
 }
 
-pub(super) fn write_file(path: &Path, text: &str) -> Result<(), NewHomesError> {
+pub(in crate::cli) fn write_file(
+    path: &Path,
+    content: impl AsRef<[u8]>,
+) -> Result<(), NewHomesError> {
     let mut options = OpenOptions::new();
     let opened = options.write(true).create_new(true).mode(0o600).open(path);
-    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed("write", path))
+    opened.and_then(|mut file| file.write_all(content.as_ref())).map_err(failed("write", path))
 }
 
 /// Makes a finished tree private and durable, from the leaves up.

@@ -59,7 +59,7 @@ impl NewCluster<'_> {
         for (cosigner, identity) in self.cosigners.iter().zip(&identities) {
             let home = Home::new(&home_of(&out.unfinished, cosigner.id));
             make_directory(home.root())?;
-            write_file(&home.cosigner_toml(), &self.settings(cosigner).render())?;
+            write_file(&home.cosigner_toml(), self.settings(cosigner).render().as_bytes())?;
             write_file(&home.cluster_toml(), &text)?;
             write_file(&home.identity_json(), &self.noise_identity.render())?;
             let share = self.shares.get(&cosigner.id);
@@ -139,7 +139,7 @@ pub(in crate::cli) fn write_alone(
     let out = Out::make(home.root())?;
     let unfinished = Home::new(&out.unfinished);
     write_watermark(&unfinished, chain, public_key, record)?;
-    write_file(&unfinished.cosigner_toml(), &settings.render())?;
+    write_file(&unfinished.cosigner_toml(), settings.render().as_bytes())?;
     let mut names = vec!["state"];
     if !noise_identity.found {
         write_file(&unfinished.identity_json(), &noise_identity.identity.render())?;

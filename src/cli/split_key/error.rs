@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use crate::backend::KeyFileError;
 use crate::cli::NewHomesError;
+use crate::cli::add_chain::AddError;
+use crate::cli::share::ShareError;
+use crate::config::ConfigError;
 use crate::frost::deal::DealError;
 use crate::types::ThresholdError;
 
@@ -43,6 +46,25 @@ pub enum SplitError {
         /// Why.
         source: ThresholdError,
     },
+    /// Unsafe or impossible in the cluster that is there.
+    #[error("--threshold {t} in a cluster of {n} members: {source}")]
+    Members {
+        /// The flag's value.
+        t: u16,
+        /// Members of the cluster.
+        n: usize,
+        /// Why.
+        source: ThresholdError,
+    },
+    /// The member list that `--members` names.
+    #[error("--members: {0}")]
+    List(ConfigError),
+    /// The homes that are there.
+    #[error(transparent)]
+    Add(#[from] AddError),
+    /// The shares' files.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// The split itself.
     #[error(transparent)]
     Deal(DealError),
@@ -56,7 +78,12 @@ impl SplitError {
     pub(in crate::cli) const fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::Read { .. } | Self::Key { .. } | Self::WholeKey | Self::Threshold { .. }
+            Self::Read { .. }
+                | Self::Key { .. }
+                | Self::WholeKey
+                | Self::Threshold { .. }
+                | Self::Members { .. }
+                | Self::List(_)
         )
     }
 }

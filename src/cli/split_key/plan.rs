@@ -35,7 +35,7 @@ impl Plan {
     /// Checks the flags and the files that they name. Writes nothing.
     pub(super) fn check(args: &Args, now: UnixMillis) -> Result<Self, SplitError> {
         let mut warnings = Vec::new();
-        let threshold = threshold(args)?;
+        let threshold = new_threshold(args)?;
         let both = "whoever breaks in there has both shares";
         let cosigners = cosigners(&args.cosigners, both, &mut warnings)?;
         check_validators(&args.validators)?;
@@ -56,14 +56,24 @@ impl Plan {
     }
 }
 
-fn threshold(args: &Args) -> Result<Threshold, SplitError> {
+fn new_threshold(args: &Args) -> Result<Threshold, SplitError> {
     let (t, n) = (args.threshold, args.cosigners.len());
     let threshold = Threshold::new(t, u16::try_from(n).unwrap_or(u16::MAX))
         .map_err(|source| SplitError::Threshold { t, n, source })?;
     if n == 1 { Err(SplitError::WholeKey) } else { Ok(threshold) }
 }
 
-fn key(path: &Path, warnings: &mut Vec<String>) -> Result<KeyFile, SplitError> {
+/// The threshold in a cluster of `n` members.
+pub(super) fn threshold(t: u16, n: usize) -> Result<Threshold, SplitError> {
+    Threshold::new(t, u16::try_from(n).unwrap_or(u16::MAX)).map_err(|source| SplitError::Members {
+        t,
+        n,
+        source,
+    })
+}
+
+/// Reads the key file.
+pub(super) fn key(path: &Path, warnings: &mut Vec<String>) -> Result<KeyFile, SplitError> {
     let failed = |source| SplitError::Read { path: path.to_owned(), source };
     let mut file = fs::File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;

@@ -4,7 +4,7 @@ use crate::cli::new_homes::{
     Trial, heading, home_of, is_trial, listen_address, member_lines, peer_line, trial_steps,
 };
 use crate::privval::noise::PeerId;
-use crate::types::Cluster;
+use crate::types::{Cluster, Threshold};
 
 use super::plan::Plan;
 
@@ -24,7 +24,11 @@ pub(super) fn report(plan: &Plan, cluster: &Cluster, ours: &PeerId) -> String {
     };
     [
         heading(&plan.chain, &plan.public_key, &plan.record),
-        format!("threshold   {}\n", tolerance(plan)),
+        format!(
+            "threshold   {}\
+",
+            tolerance(plan.threshold)
+        ),
         peer_line(&plan.validators, ours),
         member_lines(cluster, &plan.out),
         steps,
@@ -32,8 +36,8 @@ pub(super) fn report(plan: &Plan, cluster: &Cluster, ours: &PeerId) -> String {
     .concat()
 }
 
-fn tolerance(plan: &Plan) -> String {
-    let (t, n) = (plan.threshold.t(), plan.threshold.n());
+pub(super) fn tolerance(threshold: Threshold) -> String {
+    let (t, n) = (threshold.t(), threshold.n());
     let down = n - t;
     // Two signing sets share at least 2t − n members; with f of them dishonest one is still honest.
     let dishonest = (2 * t).saturating_sub(n).saturating_sub(1);
@@ -48,12 +52,11 @@ fn tolerance(plan: &Plan) -> String {
         1 => "no double sign even if 1 is dishonest",
         _ => {
             return format!(
-                "{}: {down}; no double sign even if {dishonest} are dishonest",
-                plan.threshold
+                "{threshold}: {down}; no double sign even if {dishonest} are dishonest"
             );
         }
     };
-    format!("{}: {down}; {dishonest}", plan.threshold)
+    format!("{threshold}: {down}; {dishonest}")
 }
 
 fn next_steps(plan: &Plan, ours: &PeerId) -> String {
@@ -87,6 +90,7 @@ Next:
 6. In the validator's config.toml set  priv_validator_laddr = \"{listen}\"  (reachable for
    the cosigners only), and start it.
 Back up keys/ of each home, apart from the others. Never bring state/ back from a backup.
+Another chain for the same cosigners: cosigner split-key --members, see its --help.
 "
     )
 }

@@ -1,6 +1,7 @@
 //! `[[chain]]`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -68,7 +69,8 @@ pub(super) struct RawChain {
 #[serde(deny_unknown_fields)]
 struct RawJump {
     most: Option<u64>,
-    per_second: Option<u32>,
+    /// Without it signing would end for good once the savings are spent.
+    per_second: Option<NonZeroU32>,
 }
 
 /// Where the text came from, for errors and relative paths.
@@ -160,7 +162,7 @@ fn chain(raw: RawChain, alone: bool, place: &Place<'_>) -> Result<ChainSettings,
     let default = JumpLimit::default();
     let height_jump = raw.height_jump.map_or(default, |jump| JumpLimit {
         most: jump.most.unwrap_or(default.most),
-        per_second: jump.per_second.unwrap_or(default.per_second),
+        per_second: jump.per_second.map_or(default.per_second, NonZeroU32::get),
     });
     let bech32_prefix = raw.bech32_prefix.map(|prefix| prefix.0).unwrap_or_default();
     Ok(ChainSettings { id, key, public_key, give_up_after, dialect, height_jump, bech32_prefix })

@@ -256,6 +256,8 @@ fn refuses_wrong_values_where_they_stand() {
         let text = refusal(&format!("{SMALL}{extra}"));
         assert!(text.contains(says), "{extra}: {text}");
     }
+    let text = refusal(&format!("{SMALL}height_jump = {{ most = 5, per_second = 0 }}\n"));
+    assert!(text.contains(":7: ") && text.contains("nonzero"), "{text}");
     let none = "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n";
     assert!(matches!(parse(none), Err(ConfigError::NoChain { .. })));
 }

@@ -230,7 +230,8 @@ pub struct PeerSnapshot {
     pub rtt: Option<Duration>,
     /// Its watermarks as it last said.
     pub watermarks: BTreeMap<ChainId, Hrs>,
-    /// Whether it could sign with its whole keys, as it last said.
+    /// The chains that it could coordinate requests of, as it last said: it serves them and, where the
+    /// key is whole, can use it.
     pub key_ready: BTreeMap<ChainId, bool>,
 }
 

@@ -192,7 +192,7 @@ impl<R: TryCryptoRng> Plane<R> {
         let settled = self.coordinator.settled(&chain);
         let same = settled.filter(|settled| Some(settled.fields()) == fields.as_ref());
         let signature = same.map(|settled| settled.signature().clone());
-        let key_ready = self.is_key_ready(&chain);
+        let key_ready = self.keys.contains_key(&chain) && self.is_key_ready(&chain);
         let report = Report { chain, key, fields, signature, key_ready };
         self.send_on(link, Message::Watermark(report));
     }

@@ -114,15 +114,12 @@ impl<R: TryCryptoRng> Plane<R> {
         }
     }
 
-    /// Who could coordinate a request, this member included. Where the key is whole, those whose way to
-    /// it works; if none says so, whoever can be reached: it may work again.
+    /// Who could coordinate a request, this member included: those that serve the chain and, where the
+    /// key is whole, whose way to it works; if none says so, whoever can be reached: it may work again.
     fn able(&self, chain: &ChainId, tried: &BTreeSet<MemberId>) -> BTreeSet<MemberId> {
         let reachable = self.peers.keys().copied().chain([self.me]);
         let untried: BTreeSet<MemberId> =
             reachable.filter(|member| !tried.contains(member)).collect();
-        if !self.desks.contains_key(chain) {
-            return untried;
-        }
         let own = self.is_key_ready(chain).then_some(self.me);
         let ready: BTreeSet<MemberId> = self.others_ready(chain).chain(own).collect();
         let ready: BTreeSet<MemberId> = ready.intersection(&untried).copied().collect();
@@ -201,6 +198,11 @@ impl<R: TryCryptoRng> Plane<R> {
             self.send_on(link, refuse(Outcome::NotLeader(self.leader)));
             return;
         }
+        if !self.keys.contains_key(&chain) {
+            let why = format!("this member does not serve chain {chain}");
+            self.send_on(link, refuse(Outcome::KeyUnavailable(why)));
+            return;
+        }
         let Some(known) = self.peers.get_mut(&peer) else { return };
         if known.forwarded >= MOST_FORWARDED {
             self.send_on(link, refuse(Outcome::Failed("too many requests wait".to_owned())));
@@ -265,6 +267,13 @@ impl<R: TryCryptoRng> Plane<R> {
             Outcome::NotLeader(_) => return self.try_elsewhere(ticket, peer),
             Outcome::KeyUnavailable(why) => {
                 pending.failed_with = Some(format!("member {peer}: {why}"));
+                // A split key is always at hand where the chain is served.
+                let chain = pending.chain.clone();
+                if !self.desks.contains_key(&chain)
+                    && let Some(known) = self.peers.get_mut(&peer)
+                {
+                    known.seen.key_ready.insert(chain, false);
+                }
                 return self.try_elsewhere(ticket, peer);
             }
             Outcome::Signed(_) | Outcome::Repeated(_) => {

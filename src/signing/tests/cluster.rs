@@ -26,7 +26,7 @@ use crate::types::{
     Algorithm, ChainId, ClusterKey, Height, Incarnation, MemberId, PublicKey, Round, SetupHash,
     Signature, Threshold, Timestamp, UnixMillis,
 };
-use crate::watermark::{Record, SlotDisk, WatermarkFile};
+use crate::watermark::{JumpLimit, Record, SlotDisk, WatermarkFile};
 
 /// Deterministic bytes: SHA-256 of seed and counter.
 pub(super) struct TestRng(u64, u64);
@@ -341,6 +341,42 @@ impl Cluster {
         }
     }
 
+    /// The member serves a chain of its own, and not the one of all others. To be called before links are up.
+    pub(super) fn serve_another_chain(&mut self, member: MemberId) {
+        let mut rng = TestRng(9, 0);
+        let threshold = self.key.threshold;
+        let mut dealt = deal(&[4; 32], threshold, &mut rng).unwrap();
+        let shares = dealt.verifying_shares.iter();
+        let listed = ClusterKey {
+            chain: ChainId::new("another-1").unwrap(),
+            public_key: dealt.public_key.clone(),
+            threshold: Some(threshold),
+            generation: 1,
+            verifying_shares: shares.map(|(&member, share)| (member, share.to_bytes())).collect(),
+        };
+        let share = dealt.shares.remove(&member).unwrap();
+        let key = ChainKey::new(member, &listed, SetupHash([2; 32]), share).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let record = Record::never_signed(self.wall);
+        WatermarkFile::create(dir.path(), &listed.chain, &key.id, &record).unwrap();
+        let (_file, record, receipt) =
+            WatermarkFile::open(dir.path(), &listed.chain, &key.id).unwrap();
+        let starting =
+            Starting { key: Arc::new(key), record, receipt, height_jump: JumpLimit::default() };
+        let options = PlaneOptions {
+            me: member,
+            incarnation: incarnation(member),
+            members: self.nodes.keys().copied().collect(),
+            recorded: BTreeMap::new(),
+            hedge: HedgeSecret::random(&mut rng).unwrap(),
+            chains: vec![(starting, None)],
+            session_base: u64::from(member.get()),
+            replica: Box::new(|_, _| None),
+        };
+        let plane = Plane::new(options, rng, self.now, self.wall);
+        self.nodes.get_mut(&member).unwrap().plane = plane;
+    }
+
     pub(super) fn connect_all(&mut self) {
         let all: Vec<MemberId> = self.nodes.keys().copied().collect();
         for &a in &all {
@@ -634,7 +670,10 @@ fn node(
         members: members.clone(),
         recorded: BTreeMap::new(),
         hedge: HedgeSecret::random(&mut rng).unwrap(),
-        chains: vec![(Starting { key, record, receipt }, give_up_after)],
+        chains: vec![(
+            Starting { key, record, receipt, height_jump: JumpLimit::default() },
+            give_up_after,
+        )],
         session_base: u64::from(me.get()),
         replica: Box::new(move |_, _| read.lock().unwrap().clone()),
     };

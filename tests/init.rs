@@ -296,7 +296,7 @@ fn refuses_another_key_than_was_named() {
     let named = |key: &str| and(ceremony.init_args(0), &["--public-key", key]);
     let refused = run(&named(OTHER_KEY));
     refused.refused(3, &[]);
-    run(&named("CQkJ")).refused(2, &["--public-key", "32 bytes in base64"]);
+    run(&named("CQkJ")).refused(2, &["--public-key", "has 32 bytes, not 3"]);
     ceremony.nothing_written();
     run(&named(PUBLIC_KEY)).done();
     let path = home(&ceremony).cosigner_toml();

@@ -30,6 +30,10 @@ pub(super) fn verifier(key: &PublicKey) -> Result<Verifier, KeyFault> {
 ///
 /// # Errors
 /// [`KeyFault::BadSignature`] for anything else.
+#[cfg_attr(
+    not(any(feature = "pkcs11", feature = "awskms")),
+    allow(dead_code, reason = "for keys that are not in this process")
+)]
 pub(super) fn verified(
     verifier: &Verifier,
     algorithm: Algorithm,
@@ -58,6 +62,10 @@ pub(super) fn from_der(der: &[u8]) -> Result<[u8; 64], KeyFault> {
     Ok(pair.to_bytes().into())
 }
 
+#[cfg_attr(
+    not(any(feature = "pkcs11", feature = "awskms")),
+    allow(dead_code, reason = "for keys that are not in this process")
+)]
 fn lower_s(pair: &[u8]) -> Option<[u8; 64]> {
     let pair = Ecdsa::from_slice(pair).ok()?;
     Some(pair.normalize_s().to_bytes().into())

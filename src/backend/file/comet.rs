@@ -40,14 +40,19 @@ pub enum KeyFileError {
         column: usize,
     },
     /// A key of another kind.
-    #[error("its {field} is of type {found:?}; keys that can be used are {expected}")]
-    Type {
-        /// `priv_key` or `pub_key`.
-        field: &'static str,
-        /// Type found.
-        found: String,
-        /// Those that will do.
-        expected: &'static str,
+    #[error(
+        "its priv_key is of type {0:?}; keys that can be used are Ed25519, Secp256k1, Secp256k1eth and MlDsa65"
+    )]
+    Type(String),
+    /// Two kinds in one file.
+    #[error(
+        "its priv_key is of type {private:?} and its pub_key of {public:?}: the file was put together from two"
+    )]
+    Types {
+        /// Of the private key.
+        private: String,
+        /// Of the public key.
+        public: String,
     },
     /// A whole key, where one to be split was wanted.
     #[error(
@@ -118,9 +123,13 @@ impl KeyFile {
 pub(super) fn parse(text: &[u8]) -> Result<(Secret, PublicKey), KeyFileError> {
     let raw: Raw<'_> = serde_json::from_slice(text)
         .map_err(|error| KeyFileError::Json { line: error.line(), column: error.column() })?;
-    let algorithm = algorithm("priv_key", "PrivKey", raw.priv_key.tag, &Algorithm::ALL)?;
-    // Not of another kind than the private one.
-    self::algorithm("pub_key", "PubKey", raw.pub_key.tag, &[algorithm])?;
+    let (private, public) = (raw.priv_key.tag, raw.pub_key.tag);
+    let algorithm =
+        algorithm("PrivKey", private).ok_or_else(|| KeyFileError::Type(private.to_owned()))?;
+    if self::algorithm("PubKey", public) != Some(algorithm) {
+        let (private, public) = (private.to_owned(), public.to_owned());
+        return Err(KeyFileError::Types { private, public });
+    }
     let secret = secret(algorithm, raw.priv_key.value)?;
     let derived = secret.public_key().ok_or(KeyFileError::Private(algorithm))?;
     if public_key(algorithm, raw.pub_key.value)? != derived {
@@ -135,27 +144,10 @@ pub(super) fn parse(text: &[u8]) -> Result<(Secret, PublicKey), KeyFileError> {
     }
 }
 
-/// `tendermint/PrivKeyEd25519` and its like.
-fn algorithm(
-    field: &'static str,
-    kind: &str,
-    found: &str,
-    allowed: &[Algorithm],
-) -> Result<Algorithm, KeyFileError> {
-    let bare = PREFIXES.iter().find_map(|prefix| found.strip_prefix(prefix));
-    let name = bare.and_then(|bare| bare.strip_prefix(kind));
-    let algorithm = allowed.iter().copied().find(|algorithm| name == Some(type_name(*algorithm)));
-    algorithm.ok_or_else(|| KeyFileError::Type {
-        field,
-        found: found.to_owned(),
-        expected: match allowed {
-            [Algorithm::Ed25519] => "Ed25519, as its priv_key",
-            [Algorithm::Secp256k1] => "Secp256k1, as its priv_key",
-            [Algorithm::Secp256k1Eth] => "Secp256k1eth, as its priv_key",
-            [Algorithm::MlDsa65] => "MlDsa65, as its priv_key",
-            _ => "Ed25519, Secp256k1, Secp256k1eth and MlDsa65",
-        },
-    })
+/// `tendermint/PrivKeyEd25519` and its like; `kind` is the word before the algorithm.
+fn algorithm(kind: &str, tag: &str) -> Option<Algorithm> {
+    let name = PREFIXES.iter().find_map(|prefix| tag.strip_prefix(prefix))?.strip_prefix(kind)?;
+    Algorithm::ALL.into_iter().find(|algorithm| type_name(*algorithm) == name)
 }
 
 /// The end of CometBFT's name of the type.
@@ -243,11 +235,11 @@ mod tests {
         for found in ["cometbft/PrivKeyBls12_381", "PrivKeyEd25519", "tendermint/PubKeyEd25519"] {
             let text = file().replace("tendermint/PrivKeyEd25519", found);
             let refused = refusal(&text);
-            assert!(matches!(refused, KeyFileError::Type { field: "priv_key", .. }));
+            assert!(matches!(refused, KeyFileError::Type(_)));
             assert!(refused.to_string().contains(found), "{refused}");
         }
         let text = file().replace("tendermint/PubKeyEd25519", "tendermint/PubKeySecp256k1");
-        assert!(matches!(refusal(&text), KeyFileError::Type { field: "pub_key", .. }));
+        assert!(matches!(refusal(&text), KeyFileError::Types { .. }));
     }
 
     #[test]

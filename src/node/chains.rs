@@ -10,7 +10,8 @@ use super::key_threads::KeyThread;
 use super::plane_thread::Event;
 use super::start::NodeError;
 use super::writers::Writer;
-use crate::config::{GiveUp, KeyFileLock, KeySource, LoadedChain, LoadedKey};
+use crate::config::{Bech32Prefix, GiveUp, KeyFileLock, KeySource, LoadedChain, LoadedKey};
+use crate::ops::SharedDurations;
 use crate::signing::{ChainKey, ChainKeyError, Starting, WholeKeyInfo};
 use crate::types::{ChainId, Cluster, MemberId, PublicKey, Threshold};
 
@@ -23,6 +24,10 @@ pub(super) struct KeyFacts {
     /// The word of `cosigner.toml`.
     pub(super) backend: &'static str,
     pub(super) is_whole: bool,
+    /// What its addresses begin with.
+    pub(super) prefix: Bech32Prefix,
+    /// How long the watermark's writes took.
+    pub(super) writes: SharedDurations,
 }
 
 /// Chains, sorted by who needs what of them.
@@ -90,8 +95,15 @@ impl ChainParts {
             KeySource::Threshold => "threshold",
             KeySource::Whole(source) => source.name(),
         };
-        let facts =
-            KeyFacts { public_key, threshold: key.threshold, backend, is_whole: key.is_whole() };
+        let writes = SharedDurations::default();
+        let facts = KeyFacts {
+            public_key,
+            threshold: key.threshold,
+            backend,
+            is_whole: key.is_whole(),
+            prefix: settings.bech32_prefix,
+            writes: writes.clone(),
+        };
         self.facts.insert(chain.clone(), facts);
         let give_up_after = match settings.give_up_after {
             GiveUp::After(limit) => Some(limit),
@@ -99,7 +111,7 @@ impl ChainParts {
         };
         let starting = Starting { key: Arc::new(key), record, receipt: watermarked };
         self.starting.push((starting, give_up_after));
-        let writer = Writer::start(chain.clone(), watermark, events.clone());
+        let writer = Writer::start(chain.clone(), watermark, events.clone(), writes);
         self.writers.insert(chain, writer.map_err(NodeError::System)?);
         Ok(())
     }

@@ -30,14 +30,8 @@ pub(super) struct Later {
 }
 
 impl Later {
-    pub(super) fn new(raft: UnboundedSender<Wish>) -> Self {
-        Self {
-            replies: Vec::new(),
-            settled: BTreeMap::new(),
-            since: None,
-            tally: Tally::default(),
-            raft,
-        }
+    pub(super) fn new(raft: UnboundedSender<Wish>, tally: Tally) -> Self {
+        Self { replies: Vec::new(), settled: BTreeMap::new(), since: None, tally, raft }
     }
 
     pub(super) fn reply(&mut self, reply: Reply, answered: Instant) {
@@ -78,7 +72,7 @@ impl Later {
             let _ = self.raft.send(Wish::Settle(settled));
         }
         for (reply, answered) in self.replies.drain(..) {
-            self.tally.count(&reply);
+            self.tally.count(&reply, answered);
             write_line(&reply, answered);
         }
     }

@@ -25,13 +25,14 @@ use super::signing_thread::{Network, PlaneParts, spawn_signing, stopped};
 use super::status_source::StatusSource;
 use crate::config::{Lives, Loaded, Membership};
 use crate::frost::{FrostError, HedgeSecret};
-use crate::ops;
+use crate::ops::{self, Tally};
 use crate::peer::{self, Hello, PROTOCOL, RaftChannels, Setup, SetupError};
 use crate::raft::{Raft, RaftError};
 use crate::signing::{ChainKeyError, Input, Plane, PlaneOptions, Starting};
 use crate::store::Store;
-use crate::types::{ChainId, Cluster, Incarnation, MemberId};
+use crate::types::{ChainId, Cluster, Incarnation, MemberId, UnixMillis};
 use crate::validator::Control;
+use crate::watermark::Denial;
 
 /// At the end, what is being signed gets this long to be finished.
 const FINISHING: Duration = Duration::from_secs(3);
@@ -106,6 +107,7 @@ struct Node {
     control: Control,
     events: UnboundedSender<Event>,
     stop: watch::Sender<bool>,
+    started: UnixMillis,
 }
 
 impl Node {
@@ -123,10 +125,11 @@ impl Node {
         let chains = ChainParts::new(place.me, place.cluster.as_deref(), chains, &events)?;
         let options = plane_options(&place, chains.starting, raft.clone())?;
         let plane = Plane::new(options, SysRng, Instant::now(), wall());
-        let later = Later::new(wishes);
+        let later = Later::new(wishes, Tally::new(chains.facts.keys(), &Denial::REASONS));
         let thread = PlaneThread::new(plane, chains.writers, chains.keys, later, control.clone());
         let (me, cluster) = (place.me, place.cluster);
-        let node = Self { me, cluster, facts: chains.facts, control, events, stop };
+        let started = wall();
+        let node = Self { me, cluster, facts: chains.facts, control, events, stop, started };
         let (network, raft_parts) = match place.door {
             Some(Door { setup, listener, state }) => {
                 let incoming =
@@ -201,6 +204,7 @@ impl Node {
             events: self.events.clone(),
             control: self.control.clone(),
             raft,
+            started: self.started,
         };
         let listener = TcpListener::from_std(listener).map_err(NodeError::System)?;
         let stopped = stopped(self.stop.subscribe());

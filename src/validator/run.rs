@@ -31,9 +31,10 @@ const NOTABLE_WAIT: Duration = Duration::from_secs(1);
 /// [`Control::shut_down`]. Never fails: what goes wrong is logged, shown in
 /// [`Control::connections`], and tried again.
 pub async fn run<S: Sign>(chain: ChainId, address: Address, signer: S, control: Control) {
+    let journal = Journal::new(chain.clone(), address.clone());
     let mut link = Link {
-        entry: control.enter(&chain, &address),
-        journal: Journal::new(chain.clone(), address.clone()),
+        entry: control.enter(&chain, &address, journal.left_out()),
+        journal,
         commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
         parties: Parties { chain, address, signer },
     };

@@ -42,3 +42,4 @@ pub use settings::{
     Bech32Prefix, Bech32PrefixError, ChainSettings, LogSettings, NodeSettings, OpsListen,
     Overrides, Settings, ValidatorSettings,
 };
+pub use text::nearest;

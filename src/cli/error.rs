@@ -4,7 +4,7 @@ use crate::backend::{FileKeyError, KeyFault, OpenError, SecretFileError};
 use crate::config::{ConfigError, HomeError, LoadError};
 use crate::node::NodeError;
 use crate::raft::RaftError;
-use crate::types::ChainId;
+use crate::types::{Algorithm, ChainId};
 use crate::watermark::FileError;
 
 use super::NewHomesError;
@@ -66,6 +66,17 @@ pub enum CliError {
         chain: ChainId,
         /// Chains of the home, separated by commas.
         known: String,
+    },
+    /// `address --format` of a key that nobody writes like that.
+    #[error(
+        "chain {chain} has a {algorithm} key, which is not written in this --format; \
+         --format all shows the forms that it has"
+    )]
+    NoSuchForm {
+        /// The chain.
+        chain: ChainId,
+        /// Of its key.
+        algorithm: Algorithm,
     },
     /// Several chains, and none named.
     #[error("--chain-id is missing: this home has several chains: {known}")]
@@ -145,6 +156,7 @@ impl CliError {
             Self::NoHome
             | Self::Config(_)
             | Self::UnknownChain { .. }
+            | Self::NoSuchForm { .. }
             | Self::WhichChain { .. }
             | Self::Listen { .. }
             | Self::Load(LoadError::Config(_)) => BAD_USAGE,

@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::backend::{Backends, Source};
-use crate::config::{Bytes32, Home, HostPort, KeySource};
+use crate::config::{Bech32Prefix, Bytes32, Home, HostPort, KeySource};
 use crate::types::{ChainId, ClusterKey, PublicKey};
 use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
-use super::address::chain_id;
+use super::address::{chain_id, prefix};
 use super::new_homes::{FloorArgs, NewCluster, NewHomesError, write_alone};
 use super::state::now;
 pub(super) use error::InitError;
@@ -73,6 +73,9 @@ pub(super) struct Args {
     public_key: Option<Bytes32>,
     #[command(flatten)]
     floor: FloorArgs,
+    /// What the chain's addresses begin with, before valcons
+    #[arg(long, value_name = "PREFIX", default_value = "cosmos", value_parser = prefix)]
+    bech32_prefix: Bech32Prefix,
     /// A validator to dial, tcp://host:port or unix://path; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
@@ -105,11 +108,11 @@ pub(super) fn run(
 
 /// Writes what was planned, and gives the report.
 fn write(plan: &Plan) -> Result<String, NewHomesError> {
-    let Plan { chain, public_key, validators, record, .. } = plan;
+    let Plan { chain, prefix, public_key, validators, record, .. } = plan;
     let source = KeySource::Whole(plan.written.clone());
     match &plan.place {
         Place::Alone(home) => {
-            write_alone(home, chain, source, public_key, validators, record)?;
+            write_alone(home, chain, prefix, source, public_key, validators, record)?;
             Ok(report::alone(plan, home))
         }
         Place::Cluster(members) => {
@@ -124,6 +127,7 @@ fn write(plan: &Plan) -> Result<String, NewHomesError> {
                     generation: 1,
                     verifying_shares: BTreeMap::new(),
                 },
+                prefix,
                 source,
                 shares: &BTreeMap::new(),
                 record,

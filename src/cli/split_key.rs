@@ -12,13 +12,13 @@ use std::path::PathBuf;
 
 use getrandom::SysRng;
 
-use crate::config::{HostPort, KeySource};
+use crate::config::{Bech32Prefix, HostPort, KeySource};
 use crate::frost::deal::{Dealt, deal};
 use crate::types::{ChainId, ClusterKey};
 use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
-use super::address::chain_id;
+use super::address::{chain_id, prefix};
 use super::new_homes::{FloorArgs, NewCluster};
 use super::state::now;
 pub(super) use error::SplitError;
@@ -55,6 +55,9 @@ pub(super) struct Args {
     cosigners: Vec<HostPort>,
     #[command(flatten)]
     floor: FloorArgs,
+    /// What the chain's addresses begin with, before valcons
+    #[arg(long, value_name = "PREFIX", default_value = "cosmos", value_parser = prefix)]
+    bech32_prefix: Bech32Prefix,
     /// A validator to dial, tcp://host:port or unix://path; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
@@ -88,6 +91,7 @@ fn cluster<'p>(plan: &'p plan::Plan, dealt: &'p Dealt) -> NewCluster<'p> {
             generation: 1,
             verifying_shares: shares.iter().map(|(id, share)| (*id, share.to_bytes())).collect(),
         },
+        prefix: &plan.prefix,
         source: KeySource::Threshold,
         shares: &dealt.shares,
         record: &plan.record,

@@ -10,11 +10,35 @@ use zeroize::Zeroizing;
 use crate::types::{ChainId, MemberId, PublicKey};
 use crate::validator::Address as ValidatorAddress;
 
+use super::Bech32Prefix;
 use super::key_source::{KeySource, ShowPin, render};
 use super::text::quoted;
 
 /// Room for the whole text, in bytes, so that it does not grow and leave copies of a PIN behind.
 const ROOM: usize = 8 << 10;
+
+/// Every line that begins with `# name =` says a default: a test takes each `# ` away and looks.
+const HEAD: &str = "\
+# What this node does. Flags win over COSIGNER_… variables, those over this file, this over the defaults.
+# What has a # before its name is left at its default, which stands there: take the # away to change it.
+# Is it right? cosigner config check    Where does each value come from? cosigner config show
+
+";
+
+const WHOLE: &str = "\
+# The whole key. Relative paths are relative to this directory. One of
+#   { backend = \"file\", path }
+#   { backend = \"pkcs11\", module, token_label or slot, key_label or key_id, pin_env or pin_file or pin }
+#   { backend = \"awskms\", key_id, and if wanted region, profile, endpoint }
+";
+
+const CHAIN_DEFAULTS: &str = "\
+# give_up_after = \"3s\"                   # or \"never\": the only validator of a chain
+# privval_version = \"v1\"                 # \"v2\" where its validators run CometBFT v2
+# non_rp_extensions = false              # with v2 alone: sign vote extensions that have no replay protection
+# raw_bytes = \"off\"                      # \"sign_bytes\" or \"celestia\" if the chain signs other things with this key
+# height_jump = { most = 10000, per_second = 20 }   # how far a height may be ahead: saved up at most, earned in each second
+";
 
 /// What a fresh home's `cosigner.toml` says.
 #[derive(Clone, Debug)]
@@ -25,6 +49,8 @@ pub struct NewHome {
     pub ops_listen: SocketAddr,
     /// The chain that it signs for.
     pub chain: ChainId,
+    /// What the chain's addresses begin with.
+    pub prefix: Bech32Prefix,
     /// Where the chain's key is; paths are written as they stand here.
     pub key: KeySource,
     /// The public key of a whole key, pinned.
@@ -53,46 +79,65 @@ impl NewHome {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let chain = quoted(self.chain.as_str());
-        text.push_str(
-            "# What this node does. Flags win over COSIGNER_… variables, those over this file. Check it: cosigner config check\n",
-        );
-        match &self.node {
-            Some(node) => write!(
-                text,
-                "[node]\n\
-                 id = {}\n\
-                 listen = \"{}\"                  # to bind; what the others dial stands in cluster.toml\n\
-                 # addresses = {{ 2 = \"10.0.0.99:2222\" }}   # a member that moved, until cluster.toml is written anew\n",
-                node.id, node.listen,
-            )?,
-            None => text.push_str(
+        text.push_str(HEAD);
+        self.write_node(text)?;
+        self.write_ops(text)?;
+        self.write_chain(text)?;
+        self.write_validators(text)
+    }
+
+    fn write_node(&self, text: &mut String) -> std::fmt::Result {
+        let Some(NewNode { id, listen }) = &self.node else {
+            text.push_str(
                 "# There is no [node], so it signs alone: nobody else may sign with this key.\n",
-            ),
-        }
+            );
+            return Ok(());
+        };
+        write!(
+            text,
+            "[node]\n\
+             id = {id}\n\
+             listen = \"{listen}\"                  # to bind; what the others dial stands in cluster.toml\n\
+             # addresses = {{}}                       # members that moved, until cluster.toml is written anew: {{ 2 = \"10.0.0.99:2222\" }}\n",
+        )
+    }
+
+    fn write_ops(&self, text: &mut String) -> std::fmt::Result {
         write!(
             text,
             "\n\
              [ops]\n\
-             listen = \"{}\"                # /livez /readyz /healthz /status; \"\" switches it off\n\
+             listen = \"{}\"                # /livez /readyz /healthz /status /metrics; \"\" switches it off\n\
              \n\
              [log]\n\
              level = \"info\"                           # error warn info debug trace, or per module: info,cosigner::raft=debug\n\
-             format = \"text\"                          # text | json\n\
-             \n\
-             [[chain]]\n\
-             id = {chain}\n",
+             format = \"text\"                          # text | json\n",
             self.ops_listen,
-        )?;
-        if self.key != KeySource::Threshold {
-            text.push_str("# The whole key. Relative paths are relative to this directory.\n");
-        }
+        )
+    }
+
+    fn write_chain(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "\n[[chain]]\nid = {}", quoted(self.chain.as_str()))?;
+        text.push_str(match self.key {
+            KeySource::Threshold => "# This node's share of the key is in keys/.\n",
+            KeySource::Whole(_) => WHOLE,
+        });
         writeln!(text, "key = {}", *render(&self.key, ShowPin::InFull))?;
         if let Some(pinned) = &self.public_key {
             let pinned = BASE64.encode(pinned.as_bytes());
             writeln!(text, "public_key = \"{pinned}\"   # no other key is ever used")?;
         }
-        text.push_str("# give_up_after = \"3s\"                   # or \"never\": the only validator of a chain\n");
+        text.push_str(CHAIN_DEFAULTS);
+        let comment = if self.prefix == Bech32Prefix::default() { "# " } else { "" };
+        let prefix = quoted(self.prefix.as_str());
+        writeln!(
+            text,
+            "{comment}bech32_prefix = {prefix}               # what its addresses begin with, before valcons"
+        )
+    }
+
+    fn write_validators(&self, text: &mut String) -> std::fmt::Result {
+        let chain = quoted(self.chain.as_str());
         for validator in &self.validators {
             let address = quoted(&validator.to_string());
             write!(text, "\n[[validator]]\nchain_id = {chain}\naddress = {address}\n")?;
@@ -124,6 +169,7 @@ mod tests {
                 listen: "127.0.0.1:2224".parse().unwrap(),
             }),
             ops_listen: "127.0.0.1:2225".parse().unwrap(),
+            prefix: Bech32Prefix::default(),
             chain: ChainId::new("odd \"chain\"\\").unwrap(),
             key,
             public_key: None,
@@ -193,5 +239,82 @@ mod tests {
         let home = home(key("key.json"));
         assert!(home.render().contains("path = \"key.json\""));
         assert_eq!(read(&home).chains[0].key, key("/h/key.json"));
+    }
+
+    #[test]
+    fn a_prefix_is_written_if_it_is_not_the_default() {
+        let mut home = home(KeySource::Threshold);
+        assert!(home.render().contains("\n# bech32_prefix = \"cosmos\" "));
+        home.prefix = "osmo".parse().unwrap();
+        assert_eq!(read(&home).chains[0].bech32_prefix, home.prefix);
+    }
+
+    /// The text with the `# ` of these lines taken away.
+    fn uncommented(text: &str, lines: &[usize]) -> String {
+        let line = |(at, line): (usize, &str)| match lines.contains(&at) {
+            true => format!("{}\n", line.strip_prefix("# ").unwrap()),
+            false => format!("{line}\n"),
+        };
+        text.lines().enumerate().map(line).collect()
+    }
+
+    /// Lines that begin with `# name = `, each after that of its table if this one is commented, too.
+    fn commented(text: &str) -> Vec<(String, Vec<usize>)> {
+        let mut found = Vec::new();
+        let mut table = None;
+        for (at, line) in text.lines().enumerate() {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let name = bare.split_once(" = ").map_or("", |(name, _)| name);
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            if bare.starts_with('[') {
+                table = line.starts_with("# ").then_some(at);
+            } else if line.starts_with("# ") && !name.is_empty() && name.chars().all(is_name) {
+                found.push((name.to_owned(), table.into_iter().chain([at]).collect()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_commented_key_is_accepted_and_says_the_default() {
+        let file = FileSource { path: "key.json".into() };
+        for key in [KeySource::Threshold, KeySource::Whole(Source::File(file))] {
+            let home = home(key);
+            let text = home.render();
+            let before = format!("{:?}", read(&home));
+            let names: Vec<String> = commented(&text).into_iter().map(|(name, _)| name).collect();
+            for taught in [
+                "addresses",
+                "give_up_after",
+                "privval_version",
+                "non_rp_extensions",
+                "raw_bytes",
+                "height_jump",
+                "bech32_prefix",
+            ] {
+                assert!(names.iter().any(|name| name == taught), "no {taught} in {names:?}");
+            }
+            for (name, lines) in commented(&text) {
+                let changed = uncommented(&text, &lines);
+                let settings = Settings::parse(&changed, Path::new("f"), Path::new("/h"));
+                let settings = settings.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(format!("{settings:?}"), before, "{name} is not at its default");
+            }
+            // And all at once.
+            let all: Vec<usize> = commented(&text).into_iter().flat_map(|(_, at)| at).collect();
+            let all = Settings::parse(&uncommented(&text, &all), Path::new("f"), Path::new("/h"));
+            assert_eq!(format!("{:?}", all.unwrap()), before);
+        }
+    }
+
+    #[test]
+    fn the_commented_validator_is_accepted_as_a_whole() {
+        let mut home = home(KeySource::Threshold);
+        home.validators.clear();
+        let text = home.render();
+        let header = text.lines().position(|line| line.starts_with("# [[validator]]")).unwrap();
+        let text = uncommented(&text, &[header, header + 1, header + 2]);
+        let settings = Settings::parse(&text, Path::new("f"), Path::new("/h")).unwrap();
+        assert_eq!(settings.validators.len(), 1);
     }
 }

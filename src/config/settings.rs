@@ -30,7 +30,7 @@ const DEFAULT_OPS: &str = "127.0.0.1:2223";
 pub struct Settings {
     /// This node among the cosigners; `None` if it signs alone.
     pub node: Option<NodeSettings>,
-    /// Where `/livez`, `/readyz`, `/healthz` and `/status` are served; `None` if switched off.
+    /// Where `/livez`, `/readyz`, `/healthz`, `/status` and `/metrics` are served; `None` if switched off.
     pub ops_listen: Option<SocketAddr>,
     /// Logging.
     pub log: LogSettings,
@@ -99,7 +99,7 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [node]")]
 struct Node {
     id: Id,
     listen: Parsed<Bind>,
@@ -108,20 +108,20 @@ struct Node {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [ops]")]
 struct Ops {
     listen: Option<Parsed<OpsListen>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [log]")]
 struct Log {
     level: Option<Parsed<LogLevel>>,
     format: Option<Parsed<LogFormat>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [[validator]]")]
 struct RawValidator {
     chain_id: Spanned<Chain>,
     address: Parsed<ValidatorAddress>,

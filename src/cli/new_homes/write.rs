@@ -7,7 +7,7 @@ use super::members::{check_absent, ops_listen_alone};
 use super::out::{Out, make_directory, write_file};
 use super::{Cosigner, NewHomesError, home_of};
 use crate::config::{
-    Home, KeySource, NewHome, NewNode, put_incarnation, put_owner, render_cluster,
+    Bech32Prefix, Home, KeySource, NewHome, NewNode, put_incarnation, put_owner, render_cluster,
 };
 use crate::frost::SigningShare;
 use crate::keystore::Keystore;
@@ -29,6 +29,8 @@ pub(in crate::cli) struct NewCluster<'p> {
     pub(in crate::cli) validators: &'p [ValidatorAddress],
     /// The key as the member list has it.
     pub(in crate::cli) key: ClusterKey,
+    /// What the chain's addresses begin with.
+    pub(in crate::cli) prefix: &'p Bech32Prefix,
     /// Where each member finds it.
     pub(in crate::cli) source: KeySource,
     /// Each member's share; none if the key is whole.
@@ -74,6 +76,7 @@ impl NewCluster<'_> {
             node: Some(NewNode { id: cosigner.id, listen: cosigner.address.listen() }),
             ops_listen: cosigner.ops_listen,
             chain: self.key.chain.clone(),
+            prefix: self.prefix.clone(),
             key: self.source.clone(),
             // The member list has it.
             public_key: None,
@@ -92,6 +95,7 @@ pub(in crate::cli) fn check_alone(home: &Home) -> Result<(), NewHomesError> {
 pub(in crate::cli) fn write_alone(
     home: &Home,
     chain: &ChainId,
+    prefix: &Bech32Prefix,
     source: KeySource,
     public_key: &PublicKey,
     validators: &[ValidatorAddress],
@@ -101,6 +105,7 @@ pub(in crate::cli) fn write_alone(
         node: None,
         ops_listen: ops_listen_alone(),
         chain: chain.clone(),
+        prefix: prefix.clone(),
         key: source,
         public_key: Some(public_key.clone()),
         validators: validators.to_vec(),

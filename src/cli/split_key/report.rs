@@ -21,7 +21,7 @@ pub(super) fn report(plan: &Plan, cluster: &Cluster) -> String {
         next_steps(plan)
     };
     [
-        heading(&plan.chain, &plan.public_key, &plan.record),
+        heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record),
         format!("threshold   {}\n", tolerance(plan)),
         member_lines(cluster, &plan.out),
         steps,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::key_source::{KeyFields, KeySource, KeySourceError, Spelling};
-use crate::config::read::{Bytes32, Chain, Parsed};
+use crate::config::read::{Bytes32, Chain, Number, Parsed};
 use crate::config::text::line_of;
 use crate::config::{ConfigError, GiveUp};
 use crate::privval::{Dialect, RawBytes, Version};
@@ -51,7 +51,7 @@ pub struct Bech32PrefixError {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [[chain]]")]
 pub(super) struct RawChain {
     id: Spanned<Chain>,
     key: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
@@ -65,10 +65,10 @@ pub(super) struct RawChain {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, as in { most = 10000, per_second = 20 }")]
 struct RawJump {
-    most: Option<u64>,
-    per_second: Option<u32>,
+    most: Option<Number<{ i64::MAX as u64 }>>,
+    per_second: Option<Number<{ u32::MAX as u64 }>>,
 }
 
 /// Where the text came from, for errors and relative paths.
@@ -159,8 +159,9 @@ fn chain(raw: RawChain, alone: bool, place: &Place<'_>) -> Result<ChainSettings,
     let give_up_after = raw.give_up_after.map(|after| after.0).unwrap_or_default();
     let default = JumpLimit::default();
     let height_jump = raw.height_jump.map_or(default, |jump| JumpLimit {
-        most: jump.most.unwrap_or(default.most),
-        per_second: jump.per_second.unwrap_or(default.per_second),
+        most: jump.most.map_or(default.most, |most| most.0),
+        per_second: (jump.per_second.and_then(|rate| u32::try_from(rate.0).ok()))
+            .unwrap_or(default.per_second),
     });
     let bech32_prefix = raw.bech32_prefix.map(|prefix| prefix.0).unwrap_or_default();
     Ok(ChainSettings { id, key, public_key, give_up_after, dialect, height_jump, bech32_prefix })

@@ -25,6 +25,14 @@ pub enum CliError {
     /// The answer could not be written.
     #[error("standard output cannot be written: {0}")]
     Output(std::io::Error),
+    /// A manual page.
+    #[error("--out: {path}: cannot be written: {source}", path = path.display())]
+    Page {
+        /// Where.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The home's files.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -147,7 +155,7 @@ impl CliError {
     /// What the process ends with.
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Output(_) | Self::NoStatus { .. } => FAILED,
+            Self::Output(_) | Self::Page { .. } | Self::NoStatus { .. } => FAILED,
             Self::LogLevel(_) | Self::OpsOff => BAD_USAGE,
             Self::Node(error) if error.is_refusal() => REFUSED,
             Self::Node(_) => FAILED,

@@ -1,7 +1,13 @@
 //! `/metrics` and `/status` of real processes: the text parses, the counters add up to what was asked,
 //! and docs/metrics.md names what is exported.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
 
 mod support;
 

@@ -195,7 +195,8 @@ mod tests {
     fn all_forms_of_a_key_have_their_line_and_those_that_it_has_not_have_none() {
         let forms = Forms { key: &key(), prefix: Bech32Prefix::default(), v2: false };
         let text = forms.all();
-        let names: Vec<&str> = text.lines().map(|line| line[..12].trim()).collect();
+        let name = |line: &str| line.chars().take(12).collect::<String>().trim().to_owned();
+        let names: Vec<String> = text.lines().map(name).collect();
         assert_eq!(names, ["address", "valcons", "valconspub", "comet", "public key"]);
         let key = PublicKey::new(Algorithm::MlDsa65, vec![7; 1952]).unwrap();
         let forms = Forms { key: &key, prefix: Bech32Prefix::default(), v2: false };

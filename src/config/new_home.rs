@@ -17,12 +17,14 @@ use super::text::quoted;
 /// Room for the whole text, in bytes, so that it does not grow and leave copies of a PIN behind.
 const ROOM: usize = 8 << 10;
 
-/// Every line that begins with `# name =` says a default: a test takes each `# ` away and looks.
 const HEAD: &str = "\
-# What this node does. Flags win over COSIGNER_… variables, those over this file, this over the defaults.
-# What has a # before its name is left at its default, which stands there: take the # away to change it.
-# Is it right? cosigner config check    Where does each value come from? cosigner config show
+# What this node does. Flags win over COSIGNER_… variables, those over this file. Check it: cosigner config check
+";
 
+/// Every line that begins with `# name =` says a default: a test takes each `# ` away and looks.
+const DEFAULTS: &str = "
+# A name with a # before it is left at its default, which stands there: take the # away to change it.
+# Where does each value come from? cosigner config show
 ";
 
 const WHOLE: &str = "\
@@ -81,6 +83,7 @@ impl NewHome {
     fn write(&self, text: &mut String) -> std::fmt::Result {
         text.push_str(HEAD);
         self.write_node(text)?;
+        text.push_str(DEFAULTS);
         self.write_ops(text)?;
         self.write_chain(text)?;
         self.write_validators(text)

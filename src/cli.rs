@@ -7,8 +7,10 @@
 mod add_chain;
 mod address;
 mod check;
+mod completions;
 mod error;
 mod init;
+mod man;
 mod new_homes;
 mod overrides;
 mod peer_id;
@@ -18,6 +20,7 @@ mod split_key;
 mod start;
 mod state;
 mod status;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +71,8 @@ enum Command {
     PeerId(peer_id::Args),
     #[command(subcommand)]
     Config(ConfigCommand),
+    Completions(completions::Args),
+    Man(man::Args),
     /// Print the version
     #[command(after_help = "Example:\n  cosigner version")]
     Version,
@@ -75,6 +80,7 @@ enum Command {
 
 /// Look at the configuration
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  cosigner config check --home /var/lib/cosigner")]
 enum ConfigCommand {
     Check(check::Args),
     Show(show::Args),
@@ -96,6 +102,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The program with all its commands and flags, each with its full name: for pages and completions.
+fn program() -> clap::Command {
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    program
 }
 
 /// Keys and nonces stay in memory: no core dump, and no look from another process of this user.
@@ -122,6 +135,8 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<(), CliError> {
         Command::Config(ConfigCommand::Show(args)) => {
             show::run(&home()?, &args, innermost(matches))
         }
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Version => print(&format!("cosigner {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
@@ -148,5 +163,52 @@ fn print(text: &str) -> Result<(), CliError> {
             Err(CliError::Output(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The program and all its commands.
+    fn every(command: clap::Command, all: &mut Vec<clap::Command>) {
+        for inner in command.get_subcommands() {
+            every(inner.clone(), all);
+        }
+        all.push(command);
+    }
+
+    fn commands() -> Vec<clap::Command> {
+        let mut all = Vec::new();
+        every(program(), &mut all);
+        assert!(all.len() > 15, "{}", all.len());
+        all
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_that_begins_with_it() {
+        for command in commands() {
+            let name = command.get_bin_name().unwrap_or("cosigner").to_owned();
+            let help = command.clone().render_long_help().to_string();
+            let example = help.contains("Example:\n") || help.contains("Examples:\n");
+            assert!(example || name == "cosigner", "{name} --help has no example:\n{help}");
+            let shown = help.lines().any(|line| line.starts_with(&format!("  {name}")));
+            assert!(shown, "{name} --help has no example of {name}:\n{help}");
+        }
+    }
+
+    #[test]
+    fn every_command_and_flag_says_what_it_is_for() {
+        for command in commands() {
+            let name = command.get_bin_name().unwrap_or("cosigner").to_owned();
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty() && (!about.ends_with('.') || name == "cosigner"), "{name}");
+            for flag in command.get_arguments() {
+                let id = flag.get_id();
+                let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty(), "{name} {id} says nothing");
+                assert!(!help.ends_with('.'), "{name} {id}: {help}");
+            }
+        }
     }
 }

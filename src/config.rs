@@ -45,3 +45,4 @@ pub use settings::{
     Overrides, ServiceError, ServiceKeySettings, ServiceSettings, Settings, TlsFiles,
     ValidatorSettings,
 };
+pub use text::nearest;

@@ -7,7 +7,9 @@ mod chain;
 mod cluster;
 mod hrs;
 mod key;
+mod line_limit;
 mod member;
+mod shown;
 mod timestamp;
 mod verify;
 
@@ -15,6 +17,7 @@ pub use chain::{ChainId, ChainIdError};
 pub use cluster::{CertificatePin, Cluster, ClusterError, ClusterKey, Member, SetupHash};
 pub use hrs::{Height, Hrs, HrsError, Round, Step};
 pub use key::{Algorithm, KeyId, PublicKey, PublicKeyError, Signature, UnknownAlgorithm};
+pub use line_limit::{Line, LineLimit};
 pub use member::{Incarnation, MemberId, MemberIdError, Threshold, ThresholdError};
 pub use timestamp::{Timestamp, TimestampError, UnixMillis};
 pub use verify::{UnfitKey, Verifier};

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::backend::KeyFault;
-use crate::config::{Home, KeySource, Loaded, LoadedKey, LoadedService, load};
+use crate::config::{Home, KeySource, Loaded, LoadedKey, LoadedService, Membership, load};
 use crate::service::KeyFacts;
 use crate::types::{ChainId, Threshold};
 
 use super::CliError;
 use super::overrides::OverrideArgs;
+use super::variables;
 
 /// Look whether this home is fit to start
 ///
@@ -33,6 +34,9 @@ pub(super) struct Args {
 
 pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
     let mut loaded = load(home, &args.overrides.overrides())?;
+    for stray in variables::unread(&loaded.settings) {
+        eprintln!("warning: {stray}");
+    }
     if let Some(node) = &loaded.settings.node {
         try_listen("[node] listen", node.listen)?;
     }
@@ -110,13 +114,19 @@ fn summary(loaded: &Loaded, faults: &KeyFaults, service_faults: &ServiceFaults) 
     let _ = match &loaded.membership {
         Some(it) => writeln!(
             text,
-            "cosigner {} of {}, listens on {}, status {ops}",
+            "cosigner {} of {}, listens on {}, health, status and metrics {ops}",
             it.me,
             it.cluster.members().len(),
             it.listen,
         ),
-        None => writeln!(text, "signs alone, status {ops}"),
+        None => writeln!(text, "signs alone, health, status and metrics {ops}"),
     };
+    if let Some(Membership { cluster, me, .. }) = &loaded.membership {
+        for member in cluster.members().values() {
+            let this = if member.id == *me { " (this one)" } else { "" };
+            let _ = writeln!(text, "member {} at {}{this}", member.id, member.address);
+        }
+    }
     for (chain, opened) in &loaded.chains {
         let watermark = super::state::words(opened.record.hrs());
         let key = match (&opened.key, &opened.settings.key) {
@@ -129,6 +139,9 @@ fn summary(loaded: &Loaded, faults: &KeyFaults, service_faults: &ServiceFaults) 
         let ceiling =
             opened.record.ceiling().map(|at| format!(", ceiling {at}")).unwrap_or_default();
         let _ = writeln!(text, "chain {chain}: {key}, {watermark}{ceiling}");
+        let address = hex::encode_upper(opened.public_key.address());
+        let valcons = opened.public_key.valcons(opened.settings.bech32_prefix.as_str());
+        let _ = writeln!(text, "  address {address}  {valcons}");
     }
     let listed = loaded.membership.iter().flat_map(|it| it.cluster.keys().keys());
     for chain in listed.filter(|chain| !loaded.chains.contains_key(*chain)) {

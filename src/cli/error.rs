@@ -5,7 +5,7 @@ use crate::config::{ConfigError, HomeError, LoadError, NoiseIdentityError};
 use crate::node::NodeError;
 use crate::raft::RaftError;
 use crate::service::IdentityError;
-use crate::types::ChainId;
+use crate::types::{Algorithm, ChainId};
 use crate::watermark::FileError;
 
 use super::NewHomesError;
@@ -28,6 +28,14 @@ pub enum CliError {
     /// The answer could not be written.
     #[error("standard output cannot be written: {0}")]
     Output(std::io::Error),
+    /// A manual page.
+    #[error("--out: {path}: cannot be written: {source}", path = path.display())]
+    Page {
+        /// Where.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The home's files.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -88,6 +96,17 @@ pub enum CliError {
         chain: ChainId,
         /// Chains of the home, separated by commas.
         known: String,
+    },
+    /// `address --format` of a key that nobody writes like that.
+    #[error(
+        "chain {chain} has a {algorithm} key, which is not written in this --format; \
+         --format all shows the forms that it has"
+    )]
+    NoSuchForm {
+        /// The chain.
+        chain: ChainId,
+        /// Of its key.
+        algorithm: Algorithm,
     },
     /// Several chains, and none named.
     #[error("--chain-id is missing: this home has several chains: {known}")]
@@ -158,7 +177,7 @@ impl CliError {
     /// What the process ends with.
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Output(_) | Self::NoStatus { .. } => FAILED,
+            Self::Output(_) | Self::Page { .. } | Self::NoStatus { .. } => FAILED,
             Self::LogLevel(_) | Self::OpsOff => BAD_USAGE,
             Self::Node(error) if error.is_refusal() => REFUSED,
             Self::Node(_) => FAILED,
@@ -173,6 +192,7 @@ impl CliError {
             Self::NoHome
             | Self::Config(_)
             | Self::UnknownChain { .. }
+            | Self::NoSuchForm { .. }
             | Self::WhichChain { .. }
             | Self::Listen { .. }
             | Self::Load(LoadError::Config(_)) => BAD_USAGE,

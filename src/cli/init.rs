@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::backend::{Backends, Source};
-use crate::config::{Home, HostPort, KeySource, PublicKeyText};
+use crate::config::{Bech32Prefix, Home, HostPort, KeySource, NewChain, PublicKeyText};
 use crate::types::{ChainId, ClusterKey, PublicKey};
 use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
-use super::address::chain_id;
+use super::address::{chain_id, prefix};
 use super::new_homes::{
     FloorArgs, LoneIdentity, NewCluster, NewHomesError, new_noise_identity, write_alone,
 };
@@ -78,6 +78,9 @@ pub(super) struct Args {
     public_key: Option<PublicKeyText>,
     #[command(flatten)]
     floor: FloorArgs,
+    /// What the chain's addresses begin with, before valcons
+    #[arg(long, value_name = "PREFIX", default_value = "cosmos", value_parser = prefix)]
+    bech32_prefix: Bech32Prefix,
     /// A validator to dial, tcp://host:port, unix://path or noise://PEERID@ip:port; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
@@ -117,12 +120,19 @@ pub(super) fn run(
 
 /// Writes what was planned, and gives the report.
 fn write(plan: &Plan) -> Result<String, NewHomesError> {
-    let Plan { chain, public_key, validators, record, .. } = plan;
+    let Plan { chain, prefix, public_key, validators, record, .. } = plan;
     let source = KeySource::Whole(plan.written.clone());
     match &plan.place {
         Place::Alone(home) => {
             let ours = LoneIdentity::of(home)?;
-            write_alone(home, chain, source, public_key, validators, &ours, record)?;
+            let tables = NewChain {
+                chain: chain.clone(),
+                prefix: prefix.clone(),
+                key: source,
+                public_key: Some(public_key.clone()),
+                validators: validators.clone(),
+            };
+            write_alone(home, &tables, public_key, &ours, record)?;
             Ok(report::alone(plan, home, ours.identity.peer_id()))
         }
         Place::Cluster(members) => {
@@ -138,6 +148,7 @@ fn write(plan: &Plan) -> Result<String, NewHomesError> {
                     generation: 1,
                     verifying_shares: BTreeMap::new(),
                 },
+                prefix,
                 source,
                 shares: &BTreeMap::new(),
                 noise_identity: &ours,

@@ -17,7 +17,7 @@ pub(super) struct OverrideArgs {
         value_delimiter = ','
     )]
     validators: Vec<ValidatorAddress>,
-    /// Where /livez, /readyz, /healthz and /status are served, ip:port; "" switches it off
+    /// Where /livez, /readyz, /healthz, /status and /metrics are served, ip:port; "" switches it off
     #[arg(long, env = "COSIGNER_OPS_LISTEN", value_name = "ADDR")]
     ops_listen: Option<OpsListen>,
     /// error, warn, info, debug or trace, or per module: info,cosigner::raft=debug

@@ -14,14 +14,14 @@ use std::path::PathBuf;
 
 use getrandom::SysRng;
 
-use crate::config::{HostPort, KeySource};
+use crate::config::{Bech32Prefix, HostPort, KeySource};
 use crate::frost::deal::{Dealt, deal};
 use crate::privval::noise::Identity;
 use crate::types::{ChainId, ClusterKey, PublicKey, Threshold};
 use crate::validator::Address as ValidatorAddress;
 
 use super::CliError;
-use super::address::chain_id;
+use super::address::{chain_id, prefix};
 use super::new_homes::{FloorArgs, NewCluster, new_noise_identity};
 use super::share::PassphraseArgs;
 use super::state::now;
@@ -84,6 +84,9 @@ pub(super) struct Args {
     members: Option<PathBuf>,
     #[command(flatten)]
     floor: FloorArgs,
+    /// What the chain's addresses begin with, before valcons
+    #[arg(long, value_name = "PREFIX", default_value = "cosmos", value_parser = prefix)]
+    bech32_prefix: Bech32Prefix,
     /// A validator to dial, tcp://host:port, unix://path or noise://PEERID@ip:port; may be repeated
     #[arg(long = "validator", value_name = "ADDR")]
     validators: Vec<ValidatorAddress>,
@@ -120,6 +123,7 @@ fn cluster<'p>(
         cosigners: &plan.cosigners,
         validators: &plan.validators,
         key: cluster_key(&plan.chain, &plan.public_key, plan.threshold, dealt),
+        prefix: &plan.prefix,
         source: KeySource::Threshold,
         shares: &dealt.shares,
         noise_identity,

@@ -1,11 +1,14 @@
 //! `start`.
 
+use tracing::warn;
+
 use crate::config::{Home, LogFormat, Settings, load};
 use crate::node;
 use crate::ops::{LogStyle, init_log};
 
 use super::CliError;
 use super::overrides::OverrideArgs;
+use super::variables;
 
 /// Run the node until SIGTERM or SIGINT
 ///
@@ -25,11 +28,16 @@ pub(super) struct Args {
 
 pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
     let overrides = args.overrides.overrides();
-    let log = Settings::read(home, &overrides)?.log;
+    let settings = Settings::read(home, &overrides)?;
+    let strays = variables::unread(&settings);
+    let log = settings.log;
     let style = match log.format {
         LogFormat::Text => LogStyle::Text,
         LogFormat::Json => LogStyle::Json,
     };
     init_log(log.level.as_str(), style)?;
+    for stray in strays {
+        warn!("{stray}");
+    }
     Ok(node::run(load(home, &overrides)?)?)
 }

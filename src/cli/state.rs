@@ -28,6 +28,7 @@ pub(super) use reset::ResetError;
 ///
 /// All but `show` are for a stopped node.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:\n  cosigner state show --home /var/lib/cosigner")]
 pub(super) enum StateCommand {
     Show(ShowArgs),
     Init(InitArgs),

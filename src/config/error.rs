@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::key_source::KeySourceError;
 use super::settings::ServiceError;
-use super::text::line_of;
+use super::text::{key_before, line_of, with_suggestion};
 use crate::backend::NotForService;
 use crate::types::{
     Algorithm, ChainId, ClusterError, MemberId, PublicKey, PublicKeyError, ThresholdError,
@@ -300,7 +300,7 @@ impl ConfigError {
     /// Makes a parser's error one that names file and line.
     pub(super) fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
-        let message = super::text::with_suggestion(error.message());
+        let message = explained(text, error);
         Self::Text { file: file.to_owned(), line, message }
     }
 
@@ -312,6 +312,18 @@ impl ConfigError {
         } else {
             Self::Read { file, source }
         }
+    }
+}
+
+/// What the parser says, with the key that the value is of, and with what was probably meant.
+fn explained(text: &str, error: &toml::de::Error) -> String {
+    let mut message = with_suggestion(error.message());
+    if message.ends_with("expected a sequence") {
+        message.push_str(": such a table stands in two brackets, as in [[chain]]");
+    }
+    match error.span().and_then(|span| key_before(text, span.start)) {
+        Some(key) => format!("`{key}`: {message}"),
+        None => message,
     }
 }
 

@@ -44,6 +44,9 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
     if let Some(node) = &settings.node {
         all.push(one("node", "id", node.id.to_string()));
         all.push(one("node", "listen", text(&node.listen)));
+        if node.addresses.is_empty() {
+            all.push(one("node", "addresses", "{}".to_owned()));
+        }
         for (id, address) in &node.addresses {
             let key = format!("node.addresses.{id}");
             all.push(InForce { key, value: text(address), in_file: true });
@@ -77,8 +80,16 @@ fn list(settings: &Settings, file: &toml::Table) -> Vec<InForce> {
         one("privval_version", text(&dialect.version));
         one("non_rp_extensions", dialect.non_rp_extensions.to_string());
         one("raw_bytes", text(&dialect.raw_bytes));
-        one("height_jump", format!("{{ most = {}, per_second = {} }}", jump.most, jump.per_second));
         one("bech32_prefix", quoted(chain.bech32_prefix.as_str()));
+        let jump_has =
+            |key: &str| raw.and_then(|raw| raw.get(index)?.get("height_jump")?.get(key)).is_some();
+        for (key, value) in [("most", jump.most), ("per_second", u64::from(jump.per_second))] {
+            let name = format!("chain.{}.height_jump.{key}", quoted(chain.id.as_str()));
+            all.push(InForce { key: name, value: value.to_string(), in_file: jump_has(key) });
+        }
+    }
+    if settings.validators.is_empty() {
+        all.push(InForce { key: "validator".to_owned(), value: "[]".to_owned(), in_file: false });
     }
     for validator in &settings.validators {
         let value = text(&validator.address);
@@ -137,6 +148,7 @@ mod tests {
             [
                 "node.id = 1 true",
                 "node.listen = \"0.0.0.0:2222\" true",
+                "node.addresses = {} false",
                 "ops.listen = \"127.0.0.1:2223\" false",
                 "log.level = \"info\" false",
                 "log.format = \"json\" true",
@@ -146,15 +158,18 @@ mod tests {
                 "chain.\"c\".privval_version = \"v1\" false",
                 "chain.\"c\".non_rp_extensions = false false",
                 "chain.\"c\".raw_bytes = \"off\" false",
-                "chain.\"c\".height_jump = { most = 10000, per_second = 20 } false",
                 "chain.\"c\".bech32_prefix = \"cosmos\" false",
+                "chain.\"c\".height_jump.most = 10000 false",
+                "chain.\"c\".height_jump.per_second = 20 false",
                 "chain.\"d\".key = { backend = \"threshold\" } true",
                 "chain.\"d\".give_up_after = \"1500ms\" true",
                 "chain.\"d\".privval_version = \"v2\" true",
                 "chain.\"d\".non_rp_extensions = true true",
                 "chain.\"d\".raw_bytes = \"celestia\" true",
-                "chain.\"d\".height_jump = { most = 10000, per_second = 5 } true",
                 "chain.\"d\".bech32_prefix = \"osmo\" true",
+                "chain.\"d\".height_jump.most = 10000 false",
+                "chain.\"d\".height_jump.per_second = 5 true",
+                "validator = [] false",
             ]
         );
     }

@@ -10,11 +10,45 @@ use zeroize::Zeroizing;
 use crate::types::{ChainId, MemberId, PublicKey};
 use crate::validator::Address as ValidatorAddress;
 
+use super::Bech32Prefix;
 use super::key_source::{KeySource, ShowPin, render};
 use super::text::quoted;
 
 /// Room for the whole text, in bytes, so that it does not grow and leave copies of a PIN behind.
 const ROOM: usize = 8 << 10;
+
+const HEAD: &str = "\
+# What this node does. Flags win over COSIGNER_… variables, those over this file. Check it: cosigner config check
+";
+
+/// Every line that begins with `# name =` says a default: a test takes each `# ` away and looks.
+const DEFAULTS: &str = "
+# A name with a # before it is left at its default, which stands there: take the # away to change it.
+# Where does each value come from? cosigner config show
+";
+
+const OTHERS: &str = "
+# [noise]
+# identity = \"identity.json\"             # who this node is for noise:// validators; made with the home
+
+# Signatures over gRPC with keys that are in no chain: [service], see docs/signer-service.md
+";
+
+const WHOLE: &str = "\
+# The whole key. Relative paths are relative to this directory. One of
+#   { backend = \"file\", path }
+#   { backend = \"pkcs11\", module, token_label or slot, key_label or key_id, pin_env or pin_file or pin }
+#   { backend = \"awskms\", key_id, and if wanted region, profile, endpoint }
+# each with algorithm = \"secp256k1\", \"secp256k1eth\" or \"ml_dsa_65\" if it is no Ed25519 key.
+";
+
+const CHAIN_DEFAULTS: &str = "\
+# give_up_after = \"3s\"                   # or \"never\": the only validator of a chain
+# privval_version = \"v1\"                 # \"v2\" where its validators run CometBFT v2
+# non_rp_extensions = false              # with v2 alone: sign vote extensions that have no replay protection
+# raw_bytes = \"off\"                      # \"sign_bytes\" or \"celestia\" if the chain signs other things with this key
+# height_jump = { most = 10000, per_second = 20 }   # how far a height may be ahead: saved up at most, earned in each second
+";
 
 /// What a fresh home's `cosigner.toml` says.
 #[derive(Clone, Debug)]
@@ -25,6 +59,8 @@ pub struct NewHome {
     pub ops_listen: SocketAddr,
     /// The chain that it signs for.
     pub chain: ChainId,
+    /// What the chain's addresses begin with.
+    pub prefix: Bech32Prefix,
     /// Where the chain's key is; paths are written as they stand here.
     pub key: KeySource,
     /// The public key of a whole key, pinned.
@@ -38,6 +74,8 @@ pub struct NewHome {
 pub struct NewChain {
     /// The chain.
     pub chain: ChainId,
+    /// What the chain's addresses begin with.
+    pub prefix: Bech32Prefix,
     /// Where its key is; paths are written as they stand here.
     pub key: KeySource,
     /// The public key of a whole key, pinned.
@@ -66,40 +104,48 @@ impl NewHome {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        text.push_str(
-            "# What this node does. Flags win over COSIGNER_… variables, those over this file. Check it: cosigner config check\n",
-        );
-        match &self.node {
-            Some(node) => write!(
-                text,
-                "[node]\n\
-                 id = {}\n\
-                 listen = \"{}\"                  # to bind; what the others dial stands in cluster.toml\n\
-                 # addresses = {{ 2 = \"10.0.0.99:2222\" }}   # a member that moved, until cluster.toml is written anew\n",
-                node.id, node.listen,
-            )?,
-            None => text.push_str(
+        text.push_str(HEAD);
+        self.write_node(text)?;
+        text.push_str(DEFAULTS);
+        self.write_ops(text)?;
+        text.push_str(OTHERS);
+        self.chain().write(text)
+    }
+
+    fn write_node(&self, text: &mut String) -> std::fmt::Result {
+        let Some(NewNode { id, listen }) = &self.node else {
+            text.push_str(
                 "# There is no [node], so it signs alone: nobody else may sign with this key.\n",
-            ),
-        }
+            );
+            return Ok(());
+        };
+        write!(
+            text,
+            "[node]\n\
+             id = {id}\n\
+             listen = \"{listen}\"                  # to bind; what the others dial stands in cluster.toml\n\
+             # addresses = {{}}                       # members that moved, until cluster.toml is written anew: {{ 2 = \"10.0.0.99:2222\" }}\n",
+        )
+    }
+
+    fn write_ops(&self, text: &mut String) -> std::fmt::Result {
         write!(
             text,
             "\n\
              [ops]\n\
-             listen = \"{}\"                # /livez /readyz /healthz /status; \"\" switches it off\n\
+             listen = \"{}\"                # /livez /readyz /healthz /status /metrics; \"\" switches it off\n\
              \n\
              [log]\n\
              level = \"info\"                           # error warn info debug trace, or per module: info,cosigner::raft=debug\n\
-             format = \"text\"                          # text | json\n\
-             \n",
+             format = \"text\"                          # text | json\n",
             self.ops_listen,
-        )?;
-        self.chain().write(text)
+        )
     }
 
     fn chain(&self) -> NewChain {
         NewChain {
             chain: self.chain.clone(),
+            prefix: self.prefix.clone(),
             key: self.key.clone(),
             public_key: self.public_key.clone(),
             validators: self.validators.clone(),
@@ -118,17 +164,32 @@ impl NewChain {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let chain = quoted(self.chain.as_str());
-        write!(text, "[[chain]]\nid = {chain}\n")?;
-        if self.key != KeySource::Threshold {
-            text.push_str("# The whole key. Relative paths are relative to this directory.\n");
-        }
+        self.write_chain(text)?;
+        self.write_validators(text)
+    }
+
+    fn write_chain(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "\n[[chain]]\nid = {}", quoted(self.chain.as_str()))?;
+        text.push_str(match self.key {
+            KeySource::Threshold => "# This node's share of the key is in keys/.\n",
+            KeySource::Whole(_) => WHOLE,
+        });
         writeln!(text, "key = {}", *render(&self.key, ShowPin::InFull))?;
         if let Some(pinned) = &self.public_key {
             let pinned = BASE64.encode(pinned.as_bytes());
             writeln!(text, "public_key = \"{pinned}\"   # no other key is ever used")?;
         }
-        text.push_str("# give_up_after = \"3s\"                   # or \"never\": the only validator of a chain\n");
+        text.push_str(CHAIN_DEFAULTS);
+        let comment = if self.prefix == Bech32Prefix::default() { "# " } else { "" };
+        let prefix = quoted(self.prefix.as_str());
+        writeln!(
+            text,
+            "{comment}bech32_prefix = {prefix}               # what its addresses begin with, before valcons"
+        )
+    }
+
+    fn write_validators(&self, text: &mut String) -> std::fmt::Result {
+        let chain = quoted(self.chain.as_str());
         for validator in &self.validators {
             let address = quoted(&validator.to_string());
             write!(text, "\n[[validator]]\nchain_id = {chain}\naddress = {address}\n")?;
@@ -161,6 +222,7 @@ mod tests {
                 listen: "127.0.0.1:2224".parse().unwrap(),
             }),
             ops_listen: "127.0.0.1:2225".parse().unwrap(),
+            prefix: Bech32Prefix::default(),
             chain: ChainId::new("odd \"chain\"\\").unwrap(),
             key,
             public_key: None,
@@ -242,5 +304,83 @@ mod tests {
         let home = home(key("key.json"));
         assert!(home.render().contains("path = \"key.json\""));
         assert_eq!(read(&home).chains[0].key, key("/h/key.json"));
+    }
+
+    #[test]
+    fn a_prefix_is_written_if_it_is_not_the_default() {
+        let mut home = home(KeySource::Threshold);
+        assert!(home.render().contains("\n# bech32_prefix = \"cosmos\" "));
+        home.prefix = "osmo".parse().unwrap();
+        assert_eq!(read(&home).chains[0].bech32_prefix, home.prefix);
+    }
+
+    /// The text with the `# ` of these lines taken away.
+    fn uncommented(text: &str, lines: &[usize]) -> String {
+        let line = |(at, line): (usize, &str)| match lines.contains(&at) {
+            true => format!("{}\n", line.strip_prefix("# ").unwrap()),
+            false => format!("{line}\n"),
+        };
+        text.lines().enumerate().map(line).collect()
+    }
+
+    /// Lines that begin with `# name = `, each after that of its table if this one is commented, too.
+    fn commented(text: &str) -> Vec<(String, Vec<usize>)> {
+        let mut found = Vec::new();
+        let mut table = None;
+        for (at, line) in text.lines().enumerate() {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let name = bare.split_once(" = ").map_or("", |(name, _)| name);
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            if bare.starts_with('[') {
+                table = line.starts_with("# ").then_some(at);
+            } else if line.starts_with("# ") && !name.is_empty() && name.chars().all(is_name) {
+                found.push((name.to_owned(), table.into_iter().chain([at]).collect()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_commented_key_is_accepted_and_says_the_default() {
+        let file = FileSource { algorithm: Algorithm::Ed25519, path: "key.json".into() };
+        for key in [KeySource::Threshold, KeySource::Whole(Source::File(file))] {
+            let home = home(key);
+            let text = home.render();
+            let before = format!("{:?}", read(&home));
+            let names: Vec<String> = commented(&text).into_iter().map(|(name, _)| name).collect();
+            for taught in [
+                "addresses",
+                "identity",
+                "give_up_after",
+                "privval_version",
+                "non_rp_extensions",
+                "raw_bytes",
+                "height_jump",
+                "bech32_prefix",
+            ] {
+                assert!(names.iter().any(|name| name == taught), "no {taught} in {names:?}");
+            }
+            for (name, lines) in commented(&text) {
+                let changed = uncommented(&text, &lines);
+                let settings = Settings::parse(&changed, Path::new("f"), Path::new("/h"));
+                let settings = settings.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(format!("{settings:?}"), before, "{name} is not at its default");
+            }
+            // And all at once.
+            let all: Vec<usize> = commented(&text).into_iter().flat_map(|(_, at)| at).collect();
+            let all = Settings::parse(&uncommented(&text, &all), Path::new("f"), Path::new("/h"));
+            assert_eq!(format!("{:?}", all.unwrap()), before);
+        }
+    }
+
+    #[test]
+    fn the_commented_validator_is_accepted_as_a_whole() {
+        let mut home = home(KeySource::Threshold);
+        home.validators.clear();
+        let text = home.render();
+        let header = text.lines().position(|line| line.starts_with("# [[validator]]")).unwrap();
+        let text = uncommented(&text, &[header, header + 1, header + 2]);
+        let settings = Settings::parse(&text, Path::new("f"), Path::new("/h")).unwrap();
+        assert_eq!(settings.validators.len(), 1);
     }
 }

@@ -78,6 +78,10 @@ impl fmt::Debug for PublicKeyText {
 #[derive(Clone, Debug)]
 pub(super) struct Chain(pub(super) ChainId);
 
+/// A number from 0 to this one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number<const MOST: u64>(pub(super) u64);
+
 /// A member id: a number, or a table's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id(pub(super) MemberId);
@@ -103,8 +107,49 @@ where
             fn visit_str<E: Error>(self, text: &str) -> Result<Parsed<T>, E> {
                 text.parse().map(Parsed).map_err(E::custom)
             }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Parsed<T>, E> {
+                Err(unquoted::<T, E>(&number.to_string()))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Parsed<T>, E> {
+                Err(unquoted::<T, E>(&number.to_string()))
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Parsed<T>, E> {
+                Err(unquoted::<T, E>(&value.to_string()))
+            }
         }
-        deserializer.deserialize_str(Text(PhantomData))
+        deserializer.deserialize_any(Text(PhantomData))
+    }
+}
+
+/// A string that stands there without quotes, or something else: `T` says what it takes.
+fn unquoted<T: FromStr<Err: fmt::Display>, E: Error>(found: &str) -> E {
+    match found.parse::<T>() {
+        Ok(_) => E::custom(format_args!("a string is expected here: write {found:?}, in quotes")),
+        Err(why) => E::custom(format_args!("a string in quotes is expected here: {why}")),
+    }
+}
+
+impl<'de, const MOST: u64> Deserialize<'de> for Number<MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Within<const MOST: u64>;
+        impl<const MOST: u64> Visitor<'_> for Within<MOST> {
+            type Value = Number<MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a number from 0 to {MOST}")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Number<MOST>, E> {
+                match u64::try_from(number) {
+                    Ok(within) if within <= MOST => Ok(Number(within)),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Signed(number), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Within::<MOST>)
     }
 }
 

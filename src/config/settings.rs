@@ -36,7 +36,7 @@ const DEFAULT_IDENTITY: &str = "identity.json";
 pub struct Settings {
     /// This node among the cosigners; `None` if it signs alone.
     pub node: Option<NodeSettings>,
-    /// Where `/livez`, `/readyz`, `/healthz` and `/status` are served; `None` if switched off.
+    /// Where `/livez`, `/readyz`, `/healthz`, `/status` and `/metrics` are served; `None` if switched off.
     pub ops_listen: Option<SocketAddr>,
     /// Logging.
     pub log: LogSettings,
@@ -111,7 +111,7 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [node]")]
 struct Node {
     id: Id,
     listen: Parsed<Bind>,
@@ -120,26 +120,26 @@ struct Node {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [ops]")]
 struct Ops {
     listen: Option<Parsed<OpsListen>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [log]")]
 struct Log {
     level: Option<Parsed<LogLevel>>,
     format: Option<Parsed<LogFormat>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [noise]")]
 struct Noise {
     identity: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [[validator]]")]
 struct RawValidator {
     chain_id: Spanned<Chain>,
     address: Parsed<ValidatorAddress>,

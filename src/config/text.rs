@@ -23,8 +23,18 @@ pub(super) fn with_suggestion(message: &str) -> String {
     }
 }
 
+/// The key whose value begins at this offset: what stands before its equals sign.
+pub(super) fn key_before(text: &str, offset: usize) -> Option<&str> {
+    let before = text.get(..offset)?.lines().next_back()?;
+    let key = before.trim_end().strip_suffix('=')?.trim_end();
+    let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let key = key.rsplit(|c| !is_key(c)).next()?;
+    (!key.is_empty()).then_some(key)
+}
+
 /// The known key that an unknown one was probably meant to be: at most two letters away.
-pub(super) fn nearest<'n>(unknown: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+#[must_use]
+pub fn nearest<'n>(unknown: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let nearest = known.map(|name| (distance(unknown, name), name)).min();
     nearest.filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
 }
@@ -64,6 +74,19 @@ mod tests {
         assert!(near.ends_with("did you mean `listen`?"), "{near}");
         let far = "unknown field `witness_dir`, expected one of `id`, `listen`";
         assert_eq!(with_suggestion(far), far);
+    }
+
+    #[test]
+    fn finds_the_key_of_a_value() {
+        let text = "[log]\nlevel = 3\n[[chain]]\nheight_jump = { most = -1 }\nid='a'";
+        let key = |value: &str| key_before(text, text.find(value).unwrap());
+        assert_eq!(key("3"), Some("level"));
+        assert_eq!(key("-1"), Some("most"));
+        assert_eq!(key("{ most"), Some("height_jump"));
+        assert_eq!(key("'a'"), Some("id"));
+        assert_eq!(key("[log]"), None);
+        assert_eq!(key("most"), None);
+        assert_eq!(key_before(text, 9999), None);
     }
 
     #[test]

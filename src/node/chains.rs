@@ -10,7 +10,8 @@ use super::key_threads::KeyThread;
 use super::plane_thread::Event;
 use super::start::NodeError;
 use super::writers::Writer;
-use crate::config::{GiveUp, KeySource, LoadedChain, LoadedKey};
+use crate::config::{Bech32Prefix, GiveUp, KeySource, LoadedChain, LoadedKey};
+use crate::ops::SharedDurations;
 use crate::privval::Dialect;
 use crate::signing::{ChainKey, ChainKeyError, Starting, WholeKeyInfo};
 use crate::types::{ChainId, Cluster, MemberId, PublicKey, Threshold};
@@ -26,6 +27,10 @@ pub(super) struct KeyFacts {
     pub(super) is_whole: bool,
     /// How its validators speak.
     pub(super) dialect: Dialect,
+    /// What its addresses begin with.
+    pub(super) prefix: Bech32Prefix,
+    /// How long the watermark's writes took.
+    pub(super) writes: SharedDurations,
 }
 
 /// Chains, sorted by who needs what of them.
@@ -92,8 +97,16 @@ impl ChainParts {
             KeySource::Threshold => "threshold",
             KeySource::Whole(source) => source.name(),
         };
-        let (threshold, is_whole) = (key.threshold, key.is_whole());
-        let facts = KeyFacts { public_key, threshold, backend, is_whole, dialect };
+        let writes = SharedDurations::default();
+        let facts = KeyFacts {
+            public_key,
+            threshold: key.threshold,
+            backend,
+            is_whole: key.is_whole(),
+            dialect,
+            prefix: settings.bech32_prefix,
+            writes: writes.clone(),
+        };
         self.facts.insert(chain.clone(), facts);
         let give_up_after = match settings.give_up_after {
             GiveUp::After(limit) => Some(limit),
@@ -102,7 +115,7 @@ impl ChainParts {
         let height_jump = settings.height_jump;
         let starting = Starting { key: Arc::new(key), record, receipt: watermarked, height_jump };
         self.starting.push((starting, give_up_after));
-        let writer = Writer::start(chain.clone(), watermark, events.clone());
+        let writer = Writer::start(chain.clone(), watermark, events.clone(), writes);
         self.writers.insert(chain, writer.map_err(NodeError::System)?);
         Ok(())
     }

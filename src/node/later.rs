@@ -31,13 +31,13 @@ pub(super) struct Later {
 }
 
 impl Later {
-    pub(super) fn new(raft: UnboundedSender<Wish>) -> Self {
+    pub(super) fn new(raft: UnboundedSender<Wish>, tally: Tally) -> Self {
         Self {
             replies: Vec::new(),
             raw_replies: Vec::new(),
             settled: BTreeMap::new(),
             since: None,
-            tally: Tally::default(),
+            tally,
             raft,
         }
     }
@@ -85,7 +85,7 @@ impl Later {
             let _ = self.raft.send(Wish::Settle(settled));
         }
         for (reply, answered) in self.replies.drain(..) {
-            self.tally.count(&reply);
+            self.tally.count(&reply, answered);
             write_line(&reply, answered);
         }
         for (reply, answered) in self.raw_replies.drain(..) {

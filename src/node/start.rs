@@ -27,13 +27,14 @@ use super::signing_thread::{Network, PlaneParts, spawn_signing, stopped};
 use super::status_source::StatusSource;
 use crate::config::{Lives, Loaded, Membership};
 use crate::frost::{FrostError, HedgeSecret};
-use crate::ops;
+use crate::ops::{self, Tally};
 use crate::peer::{self, Hello, PROTOCOL, RaftChannels, Setup, SetupError};
 use crate::raft::{Raft, RaftError};
 use crate::signing::{ChainKeyError, Input, Plane, PlaneOptions, Starting};
 use crate::store::Store;
-use crate::types::{ChainId, Cluster, Incarnation, MemberId};
+use crate::types::{ChainId, Cluster, Incarnation, MemberId, UnixMillis};
 use crate::validator::Control;
+use crate::watermark::Denial;
 
 /// At the end, what is being signed gets this long to be finished.
 const FINISHING: Duration = Duration::from_secs(3);
@@ -108,6 +109,7 @@ struct Node {
     control: Control,
     events: UnboundedSender<Event>,
     stop: watch::Sender<bool>,
+    started: UnixMillis,
 }
 
 impl Node {
@@ -126,12 +128,13 @@ impl Node {
         let chains = ChainParts::new(place.me, place.cluster.as_deref(), chains, &events)?;
         let options = plane_options(&place, chains.starting, raft.clone())?;
         let plane = Plane::new(options, SysRng, Instant::now(), wall());
-        let later = Later::new(wishes);
+        let later = Later::new(wishes, Tally::new(chains.facts.keys(), &Denial::REASONS));
         let arithmetic = Arithmetic::start(events.clone()).map_err(NodeError::System)?;
         let threads = Threads { writers: chains.writers, keys: chains.keys, arithmetic };
         let thread = PlaneThread::new(plane, threads, later, control.clone());
         let (me, cluster) = (place.me, place.cluster);
-        let node = Self { me, cluster, facts: chains.facts, control, events, stop };
+        let started = wall();
+        let node = Self { me, cluster, facts: chains.facts, control, events, stop, started };
         let (network, raft_parts) = match place.door {
             Some(Door { setup, listener, state }) => {
                 let incoming =
@@ -224,6 +227,7 @@ impl Node {
             control: self.control.clone(),
             raft,
             service,
+            started: self.started,
         };
         let listener = TcpListener::from_std(listener).map_err(NodeError::System)?;
         let stopped = stopped(self.stop.subscribe());

@@ -1,4 +1,4 @@
-//! `/status`, put together from the plane, Raft and the validators' connections.
+//! `/status` and `/metrics`, put together from the plane, Raft and the validators' connections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::chains::KeyFacts;
 use super::plane_thread::{Event, Look};
 use super::service::Service;
 use crate::ops::{
-    Answered, ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Source, Status,
-    ValidatorStatus, WatermarkStatus, not_ready, valcons,
+    Answered, ChainStatus, Condition, KeyFaultStatus, LastSignState, MemberStatus, Sample, Source,
+    Status, ValidatorStatus, WatermarkStatus, not_ready,
 };
-use crate::raft::Raft;
+use crate::raft::{Raft, Role};
 use crate::signing::ChainSnapshot;
-use crate::types::{ChainId, Cluster, Height, Hrs, MemberId};
+use crate::types::{ChainId, Cluster, Height, Hrs, MemberId, UnixMillis};
 use crate::validator::{ConnectionState, Control};
 
 /// What a status is made of.
@@ -31,17 +31,33 @@ pub(super) struct StatusSource {
     pub(super) control: Control,
     pub(super) raft: watch::Receiver<Option<Raft>>,
     pub(super) service: Option<Service>,
+    pub(super) started: UnixMillis,
 }
 
 impl Source for StatusSource {
     async fn status(&self) -> Option<Status> {
-        let (sender, look) = oneshot::channel();
-        self.events.send(Event::Look(sender)).ok()?;
-        Some(self.assemble(&look.await.ok()?))
+        Some(self.assemble(&self.look().await?))
+    }
+
+    async fn sample(&self) -> Option<Sample> {
+        let look = self.look().await?;
+        let writes = |(chain, facts): (&ChainId, &KeyFacts)| (chain.clone(), facts.writes.now());
+        Some(Sample {
+            status: self.assemble(&look),
+            tally: look.tally,
+            started: self.started,
+            writes: self.chains.iter().map(writes).collect(),
+        })
     }
 }
 
 impl StatusSource {
+    async fn look(&self) -> Option<Look> {
+        let (sender, look) = oneshot::channel();
+        self.events.send(Event::Look(sender)).ok()?;
+        look.await.ok()
+    }
+
     fn assemble(&self, look: &Look) -> Status {
         let raft = self.raft.borrow().clone();
         let leadership = raft.as_ref().map(|raft| raft.leadership().borrow().clone());
@@ -50,8 +66,10 @@ impl StatusSource {
         let leader = if alone { Some(self.me) } else { leader };
         let role = match &leadership {
             _ if alone => "single",
+            // Who does not vote follows.
+            Some(known) if known.role == Role::Learner => Role::Follower.name(),
             Some(known) => known.role.name(),
-            None => "follower",
+            None => Role::Follower.name(),
         };
         let not_ready = self.reasons(look, leader);
         let address =
@@ -132,13 +150,11 @@ impl StatusSource {
                 chain_id: connection.chain.to_string(),
                 address: connection.address.to_string(),
                 connected,
-                state: match connection.state {
-                    ConnectionState::Dialling => "dialling",
-                    ConnectionState::Waiting => "waiting",
-                    ConnectionState::Connected => "connected",
-                }
-                .to_owned(),
+                state: connection.state.name().to_owned(),
                 since: connected.then_some(connection.since.0 / 1000),
+                connects: connection.connects,
+                losses: connection.losses,
+                lines_left_out: connection.lines_left_out,
             }
         };
         self.control.connections().iter().map(status).collect()
@@ -155,13 +171,12 @@ fn chain_status(chain: &ChainId, facts: &KeyFacts, look: &Look) -> ChainStatus {
     let Answered { counts, last_signed, last_denied } = look.tally.of(chain);
     let snapshot = look.snapshot.chains.get(chain).cloned().unwrap_or_default();
     let ChainSnapshot { watermark, ceiling, nonces_ready, key_fault, .. } = snapshot;
-    let address = facts.public_key.address();
     ChainStatus {
         id: chain.to_string(),
         backend: facts.backend.to_owned(),
         public_key: STANDARD.encode(facts.public_key.as_bytes()),
-        address: hex::encode_upper(address),
-        valcons: valcons(&address),
+        address: hex::encode_upper(facts.public_key.address()),
+        valcons: facts.public_key.valcons(facts.prefix.as_str()),
         threshold: facts.threshold.t(),
         members: facts.threshold.n(),
         watermark: watermark.map(|Hrs { height, round, step }| WatermarkStatus {

@@ -42,6 +42,18 @@ pub enum NotReady {
     NoValidator,
 }
 
+impl NotReady {
+    /// All of them, in the order in which they are said.
+    pub const ALL: [Self; 6] = [
+        Self::NoQuorum,
+        Self::BelowThreshold,
+        Self::KeyUnavailable,
+        Self::StateFailed,
+        Self::CeilingReached,
+        Self::NoValidator,
+    ];
+}
+
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -107,6 +119,21 @@ mod tests {
         assert_eq!(words(Condition { state_failed: true, ..READY }), ["state_failed"]);
         assert_eq!(words(Condition { any_validator: false, ..READY }), ["no_validator"]);
         assert_eq!(words(Condition { ceiling_reached: true, ..READY }), ["ceiling_reached"]);
+        let worst = Condition {
+            has_leader: false,
+            reachable: 1,
+            threshold: 2,
+            key_failed: true,
+            state_failed: true,
+            ceiling_reached: true,
+            has_validators: true,
+            any_validator: false,
+        };
+        assert_eq!(
+            not_ready(&worst),
+            NotReady::ALL,
+            "a reason that ALL does not have is in no metric"
+        );
         let alone = Condition { has_validators: false, any_validator: false, ..READY };
         assert!(words(alone).is_empty(), "a node without validators helps the others sign");
     }

@@ -1,6 +1,5 @@
 //! `/status` as JSON. Field names are a contract with operators and scripts.
 
-use bech32::{Bech32, Hrp};
 use serde::{Deserialize, Serialize};
 
 use super::ready::KEY_UNAVAILABLE;
@@ -90,7 +89,7 @@ pub struct ChainStatus {
     pub public_key: String,
     /// The validator address, 40 hex digits.
     pub address: String,
-    /// The same as `cosmosvalcons1…`.
+    /// The same as the chain writes it: `cosmosvalcons1…`.
     pub valcons: String,
     /// Shares or grants that a signature needs.
     pub threshold: u16,
@@ -241,6 +240,12 @@ pub struct ValidatorStatus {
     pub state: String,
     /// Since when connected, in seconds since the Unix epoch.
     pub since: Option<u64>,
+    /// How often it has taken a connection, since the start.
+    pub connects: u64,
+    /// How often such a connection was lost.
+    pub losses: u64,
+    /// Log lines about it that were left out because there were too many.
+    pub lines_left_out: u64,
 }
 
 /// A watermark under CometKMS's names.
@@ -252,13 +257,4 @@ pub struct LastSignState {
     pub round: i32,
     /// 1 propose, 2 prevote, 3 precommit.
     pub step: u8,
-}
-
-/// A validator address as the Cosmos SDK shows it.
-#[must_use]
-pub fn valcons(address: &[u8; 20]) -> String {
-    Hrp::parse("cosmosvalcons")
-        .ok()
-        .and_then(|hrp| bech32::encode::<Bech32>(hrp, address).ok())
-        .unwrap_or_default()
 }

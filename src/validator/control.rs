@@ -1,6 +1,7 @@
 //! What the rest of the node may see and tell of its connections to validators.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -24,7 +25,13 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    rows: BTreeMap<u64, Connection>,
+    rows: BTreeMap<u64, Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    shown: Connection,
+    left_out: Arc<AtomicU64>,
 }
 
 /// One connection as `/status` shows it.
@@ -38,6 +45,12 @@ pub struct Connection {
     pub state: ConnectionState,
     /// When it came into this state.
     pub since: UnixMillis,
+    /// How often a validator has taken it, since the start.
+    pub connects: u64,
+    /// How often it was lost after that.
+    pub losses: u64,
+    /// Log lines about it that were left out because there were too many.
+    pub lines_left_out: u64,
 }
 
 /// How far a connection is.
@@ -77,13 +90,17 @@ impl Control {
     /// All connections, in the order in which they were begun.
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
-        self.table().rows.values().cloned().collect()
+        let shown = |row: &Row| {
+            let lines_left_out = row.left_out.load(Ordering::Relaxed);
+            Connection { lines_left_out, ..row.shown.clone() }
+        };
+        self.table().rows.values().map(shown).collect()
     }
 
     /// Whether any validator has taken its connection.
     #[must_use]
     pub fn any_connected(&self) -> bool {
-        self.table().rows.values().any(|row| row.state == ConnectionState::Connected)
+        self.table().rows.values().any(|row| row.shown.state == ConnectionState::Connected)
     }
 
     pub(super) fn watch_let_go(&self) -> watch::Receiver<u64> {
@@ -94,17 +111,32 @@ impl Control {
         self.0.shutdown.subscribe()
     }
 
-    pub(super) fn enter(&self, chain: &ChainId, address: &Address) -> Entry {
+    /// A connection that is not begun yet. `left_out` counts log lines.
+    pub(super) fn enter(
+        &self,
+        chain: &ChainId,
+        address: &Address,
+        left_out: Arc<AtomicU64>,
+    ) -> Entry {
         let mut table = self.table();
         let number = table.next;
         table.next = table.next.wrapping_add(1);
         let (chain, address, state) = (chain.clone(), address.clone(), ConnectionState::Dialling);
-        table.rows.insert(number, Connection { chain, address, state, since: now() });
+        let shown = Connection {
+            chain,
+            address,
+            state,
+            since: now(),
+            connects: 0,
+            losses: 0,
+            lines_left_out: 0,
+        };
+        table.rows.insert(number, Row { shown, left_out });
         drop(table);
         Entry { control: self.clone(), number }
     }
 
-    /// Every change is one assignment, so a table behind a poisoned lock is whole.
+    /// Every change leaves a whole table, so one behind a poisoned lock can be read.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,11 +157,16 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn set(&self, state: ConnectionState) {
-        if let Some(row) = self.control.table().rows.get_mut(&self.number)
-            && row.state != state
+        if let Some(Row { shown, .. }) = self.control.table().rows.get_mut(&self.number)
+            && shown.state != state
         {
-            row.state = state;
-            row.since = now();
+            if state == ConnectionState::Connected {
+                shown.connects = shown.connects.saturating_add(1);
+            } else if shown.state == ConnectionState::Connected {
+                shown.losses = shown.losses.saturating_add(1);
+            }
+            shown.state = state;
+            shown.since = now();
         }
     }
 }

@@ -42,10 +42,11 @@ pub async fn run<S: Sign>(
     signer: S,
     control: Control,
 ) {
+    let journal = Journal::new(chain.clone(), address.clone());
     let mut link = Link {
         identity,
-        entry: control.enter(&chain, &address),
-        journal: Journal::new(chain.clone(), address.clone()),
+        entry: control.enter(&chain, &address, journal.left_out()),
+        journal,
         commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
         parties: Parties { chain, address, signer },
     };

@@ -85,6 +85,18 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// The words of all reasons.
+    pub const REASONS: [&'static str; 8] = [
+        "height_regression",
+        "round_regression",
+        "step_regression",
+        "conflicting_data",
+        "bytes_unknown",
+        "height_jump",
+        "ceiling_reached",
+        "too_many_extensions",
+    ];
+
     /// The word of logs and status.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

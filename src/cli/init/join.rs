@@ -56,6 +56,7 @@ pub(super) fn run(args: &Args) -> Result<String, InitError> {
     }
     let settings = NewChain {
         chain: chain.clone(),
+        prefix: args.bech32_prefix.clone(),
         key: KeySource::Whole(written),
         // The member list has it.
         public_key: None,
@@ -75,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<String, InitError> {
         changes.push((home, change));
     }
     write_all(&changes)?;
-    Ok(report(&heading(chain, &public_key, &record), &changes))
+    Ok(report(&heading(chain, &public_key, &args.bech32_prefix, &record), &changes))
 }
 
 fn report(heading: &str, homes: &[(TakenHome, Change)]) -> String {

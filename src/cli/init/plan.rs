@@ -6,7 +6,7 @@ use super::key::Paths;
 use super::{Args, InitError};
 use crate::backend::{OpenError, Source, WholeKey};
 use crate::cli::new_homes::{Cosigner, check_alone, check_out, check_validators, cosigners};
-use crate::config::{Home, with_paths};
+use crate::config::{Bech32Prefix, Home, with_paths};
 use crate::types::{ChainId, PublicKey, Threshold, UnixMillis};
 use crate::validator::Address as ValidatorAddress;
 use crate::watermark::Record;
@@ -17,6 +17,8 @@ const DEFAULT_OUT: &str = "shares";
 /// Homes that can be made.
 pub(super) struct Plan {
     pub(super) chain: ChainId,
+    /// What its addresses begin with.
+    pub(super) prefix: Bech32Prefix,
     pub(super) public_key: PublicKey,
     /// Where the key is, as `cosigner.toml` will say.
     pub(super) written: Source,
@@ -68,6 +70,7 @@ impl Plan {
         let record = args.floor.record(&args.chain_id, &public_key, now)?;
         Ok(Self {
             chain: args.chain_id.clone(),
+            prefix: args.bech32_prefix.clone(),
             public_key,
             written,
             validators: args.validators.clone(),

@@ -85,7 +85,7 @@ pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster, ours: &
 }
 
 fn head(plan: &Plan) -> String {
-    let heading = heading(&plan.chain, &plan.public_key, &plan.record);
+    let heading = heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record);
     format!("{heading}backend     {}\n", describe(&plan.written))
 }
 

@@ -7,23 +7,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{Cosigner, home_of};
-use crate::cli::address::{describe, prefix};
+use crate::cli::address::describe;
 use crate::cli::state::is_floor;
+use crate::config::Bech32Prefix;
 use crate::privval::noise::PeerId;
 use crate::types::{Algorithm, ChainId, Cluster, PublicKey};
 use crate::validator::Address;
 use crate::watermark::Record;
 
 /// Chain, key and watermark.
-pub(in crate::cli) fn heading(chain: &ChainId, key: &PublicKey, record: &Record) -> String {
+pub(in crate::cli) fn heading(
+    chain: &ChainId,
+    key: &PublicKey,
+    prefix: &Bech32Prefix,
+    record: &Record,
+) -> String {
     let mut text = format!("chain       {chain}\npublic key  {}\n", BASE64.encode(key.as_bytes()));
     if key.algorithm() != Algorithm::Ed25519 {
         // Writing to a String does not fail.
         let _ = writeln!(text, "algorithm   {}", key.algorithm());
     }
-    if let Ok(prefix) = prefix("cosmos") {
-        text.push_str(&describe(key, prefix));
-    }
+    text.push_str(&describe(key, prefix));
     // Writing to a String does not fail.
     let _ = match record.hrs() {
         Some(hrs) if is_floor(hrs) => {

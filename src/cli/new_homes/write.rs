@@ -7,8 +7,8 @@ use super::members::{check_absent, ops_listen_alone};
 use super::out::{Out, make_directory, write_file};
 use super::{Cosigner, NewHomesError, home_of};
 use crate::config::{
-    Home, KeySource, NewHome, NewNode, NoiseIdentityError, put_incarnation, put_owner,
-    read_noise_identity, render_cluster,
+    Bech32Prefix, Home, KeySource, NewChain, NewHome, NewNode, NoiseIdentityError, put_incarnation,
+    put_owner, read_noise_identity, render_cluster,
 };
 use crate::frost::SigningShare;
 use crate::keystore::Keystore;
@@ -31,6 +31,8 @@ pub(in crate::cli) struct NewCluster<'p> {
     pub(in crate::cli) validators: &'p [ValidatorAddress],
     /// The key as the member list has it.
     pub(in crate::cli) key: ClusterKey,
+    /// What the chain's addresses begin with.
+    pub(in crate::cli) prefix: &'p Bech32Prefix,
     /// Where each member finds it.
     pub(in crate::cli) source: KeySource,
     /// Each member's share; none if the key is whole.
@@ -79,6 +81,7 @@ impl NewCluster<'_> {
             node: Some(NewNode { id: cosigner.id, listen: cosigner.address.listen() }),
             ops_listen: cosigner.ops_listen,
             chain: self.key.chain.clone(),
+            prefix: self.prefix.clone(),
             key: self.source.clone(),
             // The member list has it.
             public_key: None,
@@ -121,24 +124,23 @@ pub(in crate::cli) fn check_alone(home: &Home) -> Result<(), NewHomesError> {
 /// is no other cosigner, so there is neither an identity for them nor Raft.
 pub(in crate::cli) fn write_alone(
     home: &Home,
-    chain: &ChainId,
-    source: KeySource,
+    chain: &NewChain,
     public_key: &PublicKey,
-    validators: &[ValidatorAddress],
     noise_identity: &LoneIdentity,
     record: &Record,
 ) -> Result<(), NewHomesError> {
     let settings = NewHome {
         node: None,
         ops_listen: ops_listen_alone(),
-        chain: chain.clone(),
-        key: source,
+        chain: chain.chain.clone(),
+        prefix: chain.prefix.clone(),
+        key: chain.key.clone(),
         public_key: Some(public_key.clone()),
-        validators: validators.to_vec(),
+        validators: chain.validators.clone(),
     };
     let out = Out::make(home.root())?;
     let unfinished = Home::new(&out.unfinished);
-    write_watermark(&unfinished, chain, public_key, record)?;
+    write_watermark(&unfinished, &chain.chain, public_key, record)?;
     write_file(&unfinished.cosigner_toml(), settings.render().as_bytes())?;
     let mut names = vec!["state"];
     if !noise_identity.found {

@@ -44,6 +44,7 @@ pub(super) fn run(args: &Args) -> Result<String, SplitError> {
     };
     let settings = NewChain {
         chain: chain.clone(),
+        prefix: args.bech32_prefix.clone(),
         key: KeySource::Threshold,
         public_key: None,
         validators: args.validators.clone(),
@@ -62,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<String, SplitError> {
         changes.push((home, change));
     }
     write_all(&changes)?;
-    let heading = heading(chain, public_key, &record);
+    let heading = heading(chain, public_key, &args.bech32_prefix, &record);
     Ok(report(args, &heading, threshold, &changes, &record))
 }
 

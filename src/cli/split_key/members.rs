@@ -34,6 +34,7 @@ pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
     let next = extended(&present, cluster_key(chain, public_key, threshold, &dealt))?;
     let settings = NewChain {
         chain: chain.clone(),
+        prefix: args.bech32_prefix.clone(),
         key: KeySource::Threshold,
         public_key: None,
         validators: args.validators.clone(),
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
         write_file(&out.unfinished.join(name_of(member)), file)?;
     }
     out.finish(&ids.iter().map(|&id| name_of(id)).collect::<Vec<_>>())?;
-    let heading = heading(chain, public_key, &record);
+    let heading = heading(chain, public_key, &args.bech32_prefix, &record);
     Ok(format!(
         "{heading}threshold   {}\n{}",
         tolerance(threshold),

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::{Args, SplitError};
 use crate::backend::KeyFile;
 use crate::cli::new_homes::{Cosigner, check_out, check_validators, cosigners};
+use crate::config::Bech32Prefix;
 use crate::types::{ChainId, PublicKey, Threshold, UnixMillis};
 use crate::validator::Address as ValidatorAddress;
 use crate::watermark::Record;
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     pub(super) seed: Zeroizing<[u8; 32]>,
     pub(super) public_key: PublicKey,
     pub(super) chain: ChainId,
+    /// What its addresses begin with.
+    pub(super) prefix: Bech32Prefix,
     pub(super) threshold: Threshold,
     pub(super) cosigners: Vec<Cosigner>,
     pub(super) validators: Vec<ValidatorAddress>,
@@ -46,6 +49,7 @@ impl Plan {
             seed: key.seed,
             public_key: key.public_key,
             chain: args.chain_id.clone(),
+            prefix: args.bech32_prefix.clone(),
             threshold,
             cosigners,
             validators: args.validators.clone(),

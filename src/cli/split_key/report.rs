@@ -23,12 +23,8 @@ pub(super) fn report(plan: &Plan, cluster: &Cluster, ours: &PeerId) -> String {
         next_steps(plan, ours)
     };
     [
-        heading(&plan.chain, &plan.public_key, &plan.record),
-        format!(
-            "threshold   {}\
-",
-            tolerance(plan.threshold)
-        ),
+        heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record),
+        format!("threshold   {}\n", tolerance(plan.threshold)),
         peer_line(&plan.validators, ours),
         member_lines(cluster, &plan.out),
         steps,

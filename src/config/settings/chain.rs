@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::key_source::{KeyFields, KeySource, KeySourceError, Spelling};
-use crate::config::read::{Chain, Parsed, PublicKeyText};
+use crate::config::read::{Chain, Number, Parsed, PublicKeyText};
 use crate::config::text::line_of;
 use crate::config::{ConfigError, GiveUp};
 use crate::privval::{Dialect, RawBytes, Version};
@@ -52,7 +52,7 @@ pub struct Bech32PrefixError {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [[chain]]")]
 pub(super) struct RawChain {
     id: Spanned<Chain>,
     key: Spanned<BTreeMap<Spanned<String>, toml::Value>>,
@@ -66,9 +66,9 @@ pub(super) struct RawChain {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, as in { most = 10000, per_second = 20 }")]
 struct RawJump {
-    most: Option<u64>,
+    most: Option<Number<{ i64::MAX as u64 }>>,
     /// Without it signing would end for good once the savings are spent.
     per_second: Option<NonZeroU32>,
 }
@@ -161,7 +161,7 @@ fn chain(raw: RawChain, alone: bool, place: &Place<'_>) -> Result<ChainSettings,
     let give_up_after = raw.give_up_after.map(|after| after.0).unwrap_or_default();
     let default = JumpLimit::default();
     let height_jump = raw.height_jump.map_or(default, |jump| JumpLimit {
-        most: jump.most.unwrap_or(default.most),
+        most: jump.most.map_or(default.most, |most| most.0),
         per_second: jump.per_second.map_or(default.per_second, NonZeroU32::get),
     });
     let bech32_prefix = raw.bech32_prefix.map(|prefix| prefix.0).unwrap_or_default();

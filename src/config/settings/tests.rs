@@ -294,3 +294,71 @@ fn a_validator_flag_does_not_guess_among_several_chains() {
     let refused = settings.lay_over(&overrides, Path::new("/h"));
     assert!(matches!(refused, Err(ConfigError::WhichChain { chains: 2 })));
 }
+
+const VALIDATOR: &str = "[[validator]]\nchain_id = \"c\"\naddress = \"tcp://a:1\"\n";
+
+#[test]
+fn refuses_a_misspelt_key_in_every_table_with_its_line_and_what_was_meant() {
+    let height_jump = "height_jump = { mst = 1 }\n";
+    let pkcs11 = "key = { backend = \"pkcs11\", module = \"m\", tokn_label = \"a\" }";
+    let whole = SMALL.replace("key = { backend = \"threshold\" }", pkcs11);
+    for (text, line, found, meant) in [
+        (format!("{SMALL}[lgo]\nlevel = \"info\"\n"), 7, "lgo", "log"),
+        (SMALL.replace("listen =", "lisen ="), 3, "lisen", "listen"),
+        (format!("{SMALL}[ops]\nlisten = \"\"\nlistenn = \"\"\n"), 9, "listenn", "listen"),
+        (format!("{SMALL}[log]\nlevl = \"info\"\n"), 8, "levl", "level"),
+        (format!("{SMALL}giveup_after = \"3s\"\n"), 7, "giveup_after", "give_up_after"),
+        (format!("{SMALL}{height_jump}"), 7, "mst", "most"),
+        (whole, 6, "tokn_label", "token_label"),
+        (format!("{SMALL}{VALIDATOR}chain-id = \"c\"\n"), 10, "chain-id", "chain_id"),
+    ] {
+        let refusal = refusal(&text);
+        assert!(refusal.starts_with(&format!("/h/cosigner.toml:{line}: ")), "{text}\n{refusal}");
+        assert!(refusal.contains(&format!("`{found}`")), "{text}\n{refusal}");
+        assert!(refusal.ends_with(&format!("did you mean `{meant}`?")), "{text}\n{refusal}");
+    }
+}
+
+#[test]
+fn says_of_a_wrong_value_its_line_its_key_and_what_is_allowed() {
+    for (text, line, key, allowed) in [
+        (SMALL.replace("id = 1", "id = 16"), 2, "id", "1 to 15"),
+        (SMALL.replace("id = 1", "id = \"one\""), 2, "id", "a member id, 1 to 15"),
+        (SMALL.replace("\"0.0.0.0:2222\"", "2222"), 3, "listen", "ip:port"),
+        (SMALL.replace("\"0.0.0.0:2222\"", "true"), 3, "listen", "ip:port"),
+        (SMALL.replace("\"0.0.0.0:2222\"", "[]"), 3, "listen", "expected a string"),
+        (format!("{SMALL}[log]\nlevel = 3\n"), 8, "level", "error, warn, info, debug or trace"),
+        (format!("{SMALL}[log]\nformat = \"xml\"\n"), 8, "format", "\"text\" or \"json\""),
+        (format!("{SMALL}[ops]\nlisten = \":2223\"\n"), 8, "listen", "ip:port"),
+        (format!("{SMALL}give_up_after = 3\n"), 7, "give_up_after", "\"3s\""),
+        (format!("{SMALL}give_up_after = \"2h\"\n"), 7, "give_up_after", "\"never\""),
+        (format!("{SMALL}give_up_after = \"61m\"\n"), 7, "give_up_after", "1ms to 1h"),
+        (format!("{SMALL}privval_version = 2\n"), 7, "privval_version", "\"v2\""),
+        (format!("{SMALL}non_rp_extensions = 1\n"), 7, "non_rp_extensions", "expected a boolean"),
+        (format!("{SMALL}raw_bytes = true\n"), 7, "raw_bytes", "celestia"),
+        (format!("{SMALL}height_jump = 5\n"), 7, "height_jump", "{ most = 10000"),
+        (format!("{SMALL}height_jump = {{ most = -1 }}\n"), 7, "most", "a number from 0 to"),
+        (
+            format!("{SMALL}height_jump = {{ per_second = 4294967296 }}\n"),
+            7,
+            "per_second",
+            "a number from 0 to 4294967295",
+        ),
+        (format!("{SMALL}bech32_prefix = \"Cosmos\"\n"), 7, "bech32_prefix", "lower-case"),
+        (format!("{SMALL}{}", VALIDATOR.replace("tcp://", "")), 9, "address", "tcp://"),
+    ] {
+        let refusal = refusal(&text);
+        let begin = format!("/h/cosigner.toml:{line}: `{key}`: ");
+        assert!(refusal.starts_with(&begin), "{text}\n{refusal}");
+        assert!(refusal.contains(allowed), "{text}\n{refusal}");
+    }
+}
+
+#[test]
+fn says_how_a_table_is_written_where_it_is_none() {
+    let text = refusal(&SMALL.replace("[[chain]]", "[chain]"));
+    assert!(text.contains("two brackets, as in [[chain]]"), "{text}");
+    let text = refusal("log = 3\n");
+    assert!(text.starts_with("/h/cosigner.toml:1: `log`: "), "{text}");
+    assert!(text.contains("a table [log]"), "{text}");
+}

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::control::Entry;
 use super::dial::{Dialled, dial};
 use super::journal::Journal;
+use super::pacer::Pacer;
 use super::serve::{Commands, Loss, Parties, first_request, requests, serve};
 use super::{Address, ConnectionState, Control, Sign};
 use crate::privval::MessageReader;
@@ -35,6 +36,7 @@ pub async fn run<S: Sign>(chain: ChainId, address: Address, signer: S, control: 
         entry: control.enter(&chain, &address),
         journal: Journal::new(chain.clone(), address.clone()),
         commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
+        pacer: Pacer::default(),
         parties: Parties { chain, address, signer },
     };
     loop {
@@ -61,6 +63,8 @@ fn pause() -> Duration {
 struct Link<S> {
     parties: Parties<S>,
     commands: Commands,
+    /// Outlives connections: dialling anew brings no new patience.
+    pacer: Pacer,
     journal: Journal,
     entry: Entry,
 }
@@ -137,8 +141,8 @@ impl<S: Sign> Link<S> {
     {
         self.entry.set(ConnectionState::Connected);
         self.journal.taken();
-        let Self { parties, commands, journal, .. } = self;
-        serve(parties, commands, journal, reader, writer, first).await
+        let Self { parties, commands, journal, pacer, .. } = self;
+        serve(parties, commands, journal, pacer, reader, writer, first).await
     }
 }
 

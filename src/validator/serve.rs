@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::dial::DialError;
 use super::journal::Journal;
+use super::pacer::Pacer;
 use super::{Address, Sign, SignRequestFor};
 use crate::peer::Signed;
 use crate::privval::{
@@ -99,6 +101,7 @@ pub(super) async fn serve<S, R, W>(
     parties: &Parties<S>,
     commands: &mut Commands,
     journal: &mut Journal,
+    pacer: &mut Pacer,
     reader: &mut MessageReader<R>,
     writer: &mut W,
     first: Option<Vec<u8>>,
@@ -130,16 +133,22 @@ where
             () = commands.let_go() => return Loss::LetGo,
             reply = answer(parties, journal, &message) => reply,
         };
-        let bytes = match reply {
-            Ok(reply) => reply.encode(),
+        let reply = match reply {
+            Ok(reply) => reply,
             Err(error) => return Loss::Malformed(error),
         };
+        if matches!(reply, Reply::Error { .. } | Reply::Empty) {
+            sleep(pacer.refused(Instant::now())).await;
+        }
+        let bytes = reply.encode();
         match timeout(WRITE, write_message(writer, &bytes)).await {
             Ok(Ok(())) => replied_at = Some(Instant::now()),
             Ok(Err(error)) => return Loss::Write(error),
             Err(_) => return Loss::WriteTimeout,
         }
         journal.answered();
+        // One that asks without pause takes turns with the others, request by request.
+        yield_now().await;
     }
 }
 
@@ -147,7 +156,11 @@ where
 pub(super) async fn first_request<R: AsyncRead + Unpin>(
     reader: &mut MessageReader<R>,
 ) -> Result<Vec<u8>, Loss> {
-    reader.read().await?.ok_or(Loss::Closed)
+    if !reader.begun().await? {
+        return Err(Loss::Closed);
+    }
+    // Whoever has begun a message is not waiting for its turn.
+    timeout(SILENCE, reader.read()).await.map_err(|_| Loss::Silent)??.ok_or(Loss::Closed)
 }
 
 /// Reads requests, limited in length.
@@ -279,7 +292,9 @@ mod tests {
         let served = tokio::spawn(async move {
             let (reader, mut writer) = split(signer);
             let mut reader = requests(reader);
-            serve(&parties, &mut commands, &mut journal, &mut reader, &mut writer, None).await
+            let mut pacer = Pacer::default();
+            let (commands, journal) = (&mut commands, &mut journal);
+            serve(&parties, commands, journal, &mut pacer, &mut reader, &mut writer, None).await
         });
         (node, served)
     }
@@ -327,6 +342,40 @@ mod tests {
         control.let_go();
         assert!(matches!(served.await.unwrap(), Loss::LetGo));
         assert_eq!(node.read_u8().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refuses_no_faster_than_twenty_times_a_second_and_answers_the_rest_at_once() {
+        let control = Control::new();
+        let (mut node, _served) = begin(&control);
+        let began = Instant::now();
+        // Messages of length zero ask for nothing.
+        for _ in 0..100 {
+            node.write_all(&[0]).await.unwrap();
+            assert_eq!(node.read_u8().await.unwrap(), 0);
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(4));
+        for _ in 0..100 {
+            node.write_all(&PING).await.unwrap();
+            let mut pong = [0; 3];
+            node.read_exact(&mut pong).await.unwrap();
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_has_no_deadline_until_it_has_begun() {
+        let (mut node, signer) = duplex(4096);
+        let first = tokio::spawn(async move {
+            let mut reader = requests(signer);
+            first_request(&mut reader).await
+        });
+        tokio::time::sleep(Duration::from_secs(100_000)).await;
+        assert!(!first.is_finished());
+        let began = Instant::now();
+        node.write_all(&PING[..1]).await.unwrap();
+        assert!(matches!(first.await.unwrap(), Err(Loss::Silent)));
+        assert_eq!(began.elapsed(), SILENCE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -152,3 +152,17 @@ fn identity() -> Result<SigningKey, Loss> {
     getrandom::fill(seed.as_mut_slice()).map_err(Loss::Random)?;
     Ok(SigningKey::from_bytes(&seed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A validator that finds no signer for 3 s at its start exits.
+    #[test]
+    fn the_pause_before_redialling_is_flat_and_short() {
+        for _ in 0..1000 {
+            let pause = pause();
+            assert!(pause >= Duration::from_millis(150) && pause < Duration::from_millis(300));
+        }
+    }
+}

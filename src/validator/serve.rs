@@ -363,6 +363,26 @@ mod tests {
         assert_eq!(began.elapsed(), Duration::from_secs(4));
     }
 
+    #[tokio::test]
+    async fn takes_turns_with_other_connections_request_by_request() {
+        let control = Control::new();
+        let (mut node, _served) = begin(&control);
+        node.write_all(&PING.repeat(1000)).await.unwrap();
+        let mut turns = 0;
+        let others = async {
+            loop {
+                turns += 1;
+                yield_now().await;
+            }
+        };
+        let mut pongs = [0; 3000];
+        tokio::select! {
+            read = node.read_exact(&mut pongs) => assert_eq!(read.unwrap(), 3000),
+            () = others => {}
+        }
+        assert!(turns >= 1000, "{turns} turns during 1000 answers");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_first_request_has_no_deadline_until_it_has_begun() {
         let (mut node, signer) = duplex(4096);

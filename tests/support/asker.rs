@@ -76,6 +76,7 @@ pub struct Asker {
     node: Node,
     public_key: Option<PublicKey>,
     took: Duration,
+    retries: u32,
 }
 
 impl Asker {
@@ -83,7 +84,7 @@ impl Asker {
     pub fn listen() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let node = runtime.block_on(Node::listen("tcp://127.0.0.1:0", CHAIN)).unwrap();
-        Self { runtime, node, public_key: None, took: Duration::ZERO }
+        Self { runtime, node, public_key: None, took: Duration::ZERO, retries: 0 }
     }
 
     /// What a cosigner dials.
@@ -105,6 +106,7 @@ impl Asker {
             return Ending::Silent;
         };
         self.took = asked.took;
+        self.retries += asked.retries;
         match asked.outcome {
             Outcome::Signed(signed) => self.verify(ask, signed),
             Outcome::Refused { description, .. } => Ending::Refused(description),
@@ -115,6 +117,16 @@ impl Asker {
     /// From the first try of the last answered ask to its reply; without the verification.
     pub fn took(&self) -> Duration {
         self.took
+    }
+
+    /// Tries beyond the first, of all asks so far.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// Connections of cosigners that were taken so far.
+    pub fn accepted(&self) -> u32 {
+        self.node.accepted()
     }
 
     fn verify(&self, ask: &Ask, signed: content::Signed) -> Ending {

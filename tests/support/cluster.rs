@@ -217,6 +217,11 @@ impl Cluster {
         self.process(id).resident_kib()
     }
 
+    /// The most that resident memory ever was, in KiB.
+    pub fn peak_kib(&self, id: usize) -> u64 {
+        self.process(id).peak_kib()
+    }
+
     /// `GET /status`, if the member answers.
     pub fn try_status(&self, id: usize) -> Option<Value> {
         let answer = http::get(self.member(id).ops, "/status").ok()?;

@@ -53,6 +53,16 @@ pub fn version() -> String {
     env::var("COSIGNER_COMETBFT").unwrap_or_else(|_| "v0.38.23".into())
 }
 
+/// Whether that version has vote extensions.
+pub fn has_extensions() -> bool {
+    !["v0.34.", "v0.37."].iter().any(|old| version().starts_with(old))
+}
+
+/// Whether that version asks for extensions without replay protection, too.
+pub fn is_v2() -> bool {
+    version().starts_with("v2.")
+}
+
 /// Builds that version with `scripts/cometbft`. Without Go this fails the test: a test that cannot
 /// run has not passed.
 fn build() -> PathBuf {
@@ -136,10 +146,21 @@ impl Comet {
         format!("unix://{}", self.home().join("privval.sock").display())
     }
 
+    /// The node's id on `noise://`, as versions from v0.40.0 print it.
+    pub fn peer_id(&self) -> String {
+        let mut show = Command::new(&self.binary);
+        show.args(["show-node-id", "--libp2p", "--home"]).arg(self.home());
+        let shown = show.output().unwrap();
+        assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+        String::from_utf8(shown.stdout).unwrap().trim().to_owned()
+    }
+
     /// Starts the node. A remote signer must be dialling already: the node gives it 3 s.
     pub fn start(&mut self, signer: &Signer) {
         let mut start = Command::new(&self.binary);
-        start.arg("start").arg("--home").arg(self.home()).args(["--proxy_app", "kvstore"]);
+        // In v2 kvstore asks for a second between blocks.
+        let app = if is_v2() { "noop" } else { "kvstore" };
+        start.arg("start").arg("--home").arg(self.home()).args(["--proxy_app", app]);
         if let Signer::Remote(address) = signer {
             start.args(["--priv_validator_laddr", address]);
         }

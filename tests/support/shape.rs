@@ -42,6 +42,8 @@ pub struct Shape {
     pub endpoints: BTreeMap<usize, String>,
     /// `give_up_after` of the chain, the default if absent.
     pub give_up_after: Option<&'static str>,
+    /// Further settings of the chain.
+    pub chain_settings: Vec<(&'static str, toml::Value)>,
     /// `--log-level`.
     pub log_level: &'static str,
     /// Where the watermarks begin: the flags of `split-key` and `init` for that.
@@ -77,9 +79,16 @@ impl Shape {
             validators: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             give_up_after: None,
+            chain_settings: Vec::new(),
             log_level: "info",
             begin: vec!["--never-signed".into()],
         }
+    }
+
+    /// Any setting of the chain.
+    pub fn chain_setting(mut self, name: &'static str, value: impl Into<toml::Value>) -> Self {
+        self.chain_settings.push((name, value.into()));
+        self
     }
 
     /// Begins elsewhere than with `--never-signed`.
@@ -172,6 +181,9 @@ pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) 
         let chain = chain.as_table_mut().unwrap();
         if let Some(give_up_after) = shape.give_up_after {
             chain.insert("give_up_after".into(), give_up_after.into());
+        }
+        for (name, value) in &shape.chain_settings {
+            chain.insert((*name).to_owned(), value.clone());
         }
         if let Some(endpoint) = shape.endpoints.get(&id) {
             let key = chain["key"].as_table_mut().unwrap();

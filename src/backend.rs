@@ -26,6 +26,9 @@ mod tests_support;
 use crate::types::{PublicKey, Signature};
 
 pub use fault::KeyFault;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use file::fuzz_raw_key;
 pub use file::{FileKeyError, KeyFile, KeyFileError, RawKeyError};
 pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash, messages};
 pub use open::{Backends, OpenError};

@@ -33,6 +33,9 @@ pub use message::{
 pub use raft_channels::{MAX_RAFT_BYTES, RaftCallError, RaftChannels, RaftHandler};
 pub use serve::{ServeError, serve};
 pub use setup::{Setup, SetupError};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use wire::fuzz_wire;
 pub use wire::{MAX_COMMITMENTS, MAX_MESSAGE_BYTES, MAX_SETS, WireError};
 
 /// Version of what members say to each other. Members of different versions do not talk.

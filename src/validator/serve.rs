@@ -308,7 +308,7 @@ mod tests {
         let (mut node, served) = begin(&control);
         let began = Instant::now();
         for _ in 0..10 {
-            tokio::time::sleep(Duration::from_secs(19)).await;
+            sleep(Duration::from_secs(19)).await;
             node.write_all(&PING).await.unwrap();
             let mut pong = [0; 3];
             node.read_exact(&mut pong).await.unwrap();
@@ -338,7 +338,7 @@ mod tests {
         let mut request = vec![20, 0x1a, 18, 0x0a, 2, 0x08, 1, 0x12, 12];
         request.extend_from_slice(b"test-chain-1");
         node.write_all(&request).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(1)).await;
         control.let_go();
         assert!(matches!(served.await.unwrap(), Loss::LetGo));
         assert_eq!(node.read_u8().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
@@ -390,7 +390,7 @@ mod tests {
             let mut reader = requests(signer);
             first_request(&mut reader).await
         });
-        tokio::time::sleep(Duration::from_secs(100_000)).await;
+        sleep(Duration::from_secs(100_000)).await;
         assert!(!first.is_finished());
         let began = Instant::now();
         node.write_all(&PING[..1]).await.unwrap();

@@ -88,7 +88,7 @@ async fn our_key_is_sent_at_once_and_the_wait_for_theirs_has_no_end() {
     let mut hello = [0; 35];
     far.read_exact(&mut hello).await.unwrap();
     assert_eq!(hello[..3], EPHEMERAL_PREFIX);
-    tokio::time::advance(std::time::Duration::from_secs(100_000)).await;
+    tokio::time::advance(Duration::from_secs(100_000)).await;
     assert!(!waiting.is_finished());
     drop(far);
     let ended = waiting.await.unwrap();

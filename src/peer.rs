@@ -38,6 +38,9 @@ pub use raw::{RawAnswer, RawAnswerBody, RawOrder};
 pub(crate) use serve::Refused;
 pub use serve::{ServeError, serve};
 pub use setup::{Setup, SetupError};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use wire::fuzz_wire;
 pub use wire::{MAX_COMMITMENTS, MAX_MESSAGE_BYTES, MAX_SETS, WireError};
 
 /// Version of what members say to each other. Members of different versions do not talk.

@@ -8,6 +8,7 @@ mod address;
 mod control;
 mod dial;
 mod journal;
+mod pacer;
 mod run;
 mod serve;
 mod sign;

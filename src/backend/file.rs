@@ -171,5 +171,11 @@ impl WholeKey for FileKey {
     }
 }
 
+/// A door for tests/fuzz: a key file that is not JSON.
+#[cfg(fuzzing)]
+pub fn fuzz_raw_key(text: &[u8]) {
+    let _ = Secret::parse(text, None).map(|secret| secret.public_key());
+}
+
 #[cfg(test)]
 mod tests;

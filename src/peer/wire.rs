@@ -177,5 +177,20 @@ pub(super) fn commitments_of(bytes: usize) -> Envelope {
     Envelope { body: Some(pb::envelope::Body::Commitments(pb::Commitments { pairs })) }
 }
 
+/// A door for tests/fuzz: what is accepted can be sent, and is then read as the same.
+#[cfg(fuzzing)]
+#[allow(clippy::unwrap_used)]
+pub fn fuzz_wire(bytes: &[u8]) {
+    let Ok(envelope) = Envelope::decode(bytes) else { return };
+    if let Ok(hello) = decode_hello(envelope.clone()) {
+        assert_eq!(decode_hello(encode_hello(&hello)), Ok(hello));
+    }
+    if let Ok(message) = decode(envelope) {
+        let (again, length) = encode(message.clone()).unwrap();
+        assert!(length <= MAX_MESSAGE_BYTES);
+        assert_eq!(format!("{:?}", decode(again).unwrap()), format!("{message:?}"));
+    }
+}
+
 #[cfg(test)]
 mod tests;

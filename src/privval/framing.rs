@@ -46,15 +46,17 @@ pub enum FramingError {
 pub struct MessageReader<R> {
     io: R,
     limit: usize,
-    /// What has come and was not yet given out.
+    /// What has come, its beginning perhaps given out already.
     buffer: Vec<u8>,
+    /// How much of it was given out.
+    given: usize,
 }
 
 impl<R: AsyncRead + Unpin> MessageReader<R> {
     /// Reads messages of at most `limit` bytes from `io`. Requests: [`MAX_REQUEST_BYTES`].
     #[must_use]
     pub const fn new(io: R, limit: usize) -> Self {
-        Self { io, limit, buffer: Vec::new() }
+        Self { io, limit, buffer: Vec::new(), given: 0 }
     }
 
     /// The next message without its length, or `None` if the stream ended between messages.
@@ -67,8 +69,7 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
             if let Some(message) = self.take()? {
                 return Ok(Some(message));
             }
-            self.buffer.reserve(READ_BYTES.min(self.buffer.len().max(1024)));
-            if self.io.read_buf(&mut self.buffer).await? == 0 {
+            if self.fill().await? == 0 {
                 return match self.buffer.len() {
                     0 => Ok(None),
                     received => Err(FramingError::Truncated { received }),
@@ -77,21 +78,42 @@ impl<R: AsyncRead + Unpin> MessageReader<R> {
         }
     }
 
+    /// Waits for the first byte of the next message; `false` if the stream ended before it. A call
+    /// that is dropped loses nothing.
+    ///
+    /// # Errors
+    /// [`FramingError::Io`].
+    pub async fn begun(&mut self) -> Result<bool, FramingError> {
+        Ok(self.given < self.buffer.len() || self.fill().await? > 0)
+    }
+
+    /// Reads more behind what was not given out; 0 at the end of the stream.
+    async fn fill(&mut self) -> Result<usize, FramingError> {
+        if self.given == self.buffer.len() && self.buffer.capacity() > 2 * READ_BYTES {
+            // A long message does not keep its room for ever.
+            self.buffer = Vec::new();
+        } else {
+            self.buffer.drain(..self.given);
+        }
+        self.given = 0;
+        self.buffer.reserve(READ_BYTES.min(self.buffer.len().max(1024)));
+        Ok(self.io.read_buf(&mut self.buffer).await?)
+    }
+
     /// A whole message out of the buffer, if there is one.
     fn take(&mut self) -> Result<Option<Vec<u8>>, FramingError> {
-        let Some((announced, prefix)) = read_length(&self.buffer)? else { return Ok(None) };
+        let rest = self.buffer.get(self.given..).unwrap_or_default();
+        let Some((announced, prefix)) = read_length(rest)? else { return Ok(None) };
         let length = usize::try_from(announced)
             .ok()
             .filter(|length| *length <= self.limit)
             .ok_or(FramingError::TooLong { announced, limit: self.limit })?;
         let end = prefix.saturating_add(length);
-        if self.buffer.len() < end {
-            return Ok(None);
+        let message = rest.get(prefix..end).map(<[u8]>::to_vec);
+        if message.is_some() {
+            self.given = self.given.saturating_add(end);
         }
-        let rest = self.buffer.split_off(end);
-        let mut message = std::mem::replace(&mut self.buffer, rest);
-        message.drain(..prefix);
-        Ok(Some(message))
+        Ok(message)
     }
 }
 

@@ -13,9 +13,11 @@ mod keys;
 mod stream;
 
 use std::io;
+use std::time::Duration;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
+use tokio::time::timeout;
 
 use self::keys::{Agreed, Ephemeral};
 use super::write_message;
@@ -32,6 +34,8 @@ const IDENTITY_PREFIX: [u8; 5] = [0x66, 0x0a, 0x22, 0x0a, 0x20];
 const SIGNATURE_PREFIX: [u8; 2] = [0x12, 0x40];
 /// What is read from the transport at once, in bytes.
 const READ_BYTES: usize = 32 * 1024;
+/// For the rest of an ephemeral key that has begun to come: CometBFT writes it at once.
+const EPHEMERAL_REST: Duration = Duration::from_secs(5);
 
 /// Why there is no secret connection. The transport is of no further use.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum SecretConnectionError {
     /// The first message is none: perhaps no CometBFT listens there.
     #[error("the peer's first message begins with {0:02x?}, which no SecretConnection does")]
     EphemeralKey([u8; 3]),
+    /// The peer has begun its first message and does not end it.
+    #[error("the peer began its ephemeral key and did not end it within {} s", EPHEMERAL_REST.as_secs())]
+    EphemeralTimeout,
     /// The key exchange would have a result known to everyone.
     #[error("the peer's ephemeral key is of low order")]
     LowOrderKey,
@@ -71,7 +78,8 @@ pub struct Exchanged<R, W> {
 }
 
 /// Sends an ephemeral key at once, then waits for the peer's, for ever: a validator serves one signer
-/// at a time and leaves others waiting in its backlog, where one that gives up costs it 5 s.
+/// at a time and leaves others waiting in its backlog, where one that gives up costs it 5 s. Only once
+/// the first byte has come is there a deadline.
 ///
 /// # Errors
 /// [`SecretConnectionError`].
@@ -94,7 +102,16 @@ where
 }
 
 async fn read_ephemeral<R: AsyncRead + Unpin>(
-    reader: &mut R,
+    reader: &mut BufReader<R>,
+) -> Result<[u8; 32], SecretConnectionError> {
+    reader.fill_buf().await?;
+    timeout(EPHEMERAL_REST, read_begun_ephemeral(reader))
+        .await
+        .map_err(|_| SecretConnectionError::EphemeralTimeout)?
+}
+
+async fn read_begun_ephemeral<R: AsyncRead + Unpin>(
+    reader: &mut BufReader<R>,
 ) -> Result<[u8; 32], SecretConnectionError> {
     let mut prefix = [0; 3];
     reader.read_exact(&mut prefix).await?;

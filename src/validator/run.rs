@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::control::Entry;
 use super::dial::{DialError, Dialled, dial};
 use super::journal::Journal;
+use super::pacer::Pacer;
 use super::serve::{
     Commands, Loss, Parties, first_request, first_request_if_wanted, requests, serve,
 };
@@ -48,6 +49,7 @@ pub async fn run<S: Sign>(
         entry: control.enter(&chain, &address, journal.left_out()),
         journal,
         commands: Commands { let_go: control.watch_let_go(), shutdown: control.watch_shutdown() },
+        pacer: Pacer::default(),
         parties: Parties { chain, address, signer },
     };
     loop {
@@ -75,6 +77,8 @@ struct Link<S> {
     identity: Option<Arc<Identity>>,
     parties: Parties<S>,
     commands: Commands,
+    /// Outlives connections: dialling anew brings no new patience.
+    pacer: Pacer,
     journal: Journal,
     entry: Entry,
 }
@@ -176,8 +180,8 @@ impl<S: Sign> Link<S> {
     {
         self.entry.set(ConnectionState::Connected);
         self.journal.taken();
-        let Self { parties, commands, journal, .. } = self;
-        serve(parties, commands, journal, reader, writer, first).await
+        let Self { parties, commands, journal, pacer, .. } = self;
+        serve(parties, commands, journal, pacer, reader, writer, first).await
     }
 }
 
@@ -186,4 +190,18 @@ fn passing_identity() -> Result<SigningKey, Loss> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(Loss::Random)?;
     Ok(SigningKey::from_bytes(&seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A validator that finds no signer for 3 s at its start exits.
+    #[test]
+    fn the_pause_before_redialling_is_flat_and_short() {
+        for _ in 0..1000 {
+            let pause = pause();
+            assert!(pause >= Duration::from_millis(150) && pause < Duration::from_millis(300));
+        }
+    }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::dial::DialError;
 use super::journal::Journal;
+use super::pacer::Pacer;
 use super::{Address, RawRequestFor, Sign, SignRequestFor};
 use crate::peer::Signed;
 use crate::privval::noise::{NoiseError, PeerId};
@@ -119,6 +121,7 @@ pub(super) async fn serve<S, R, W>(
     parties: &Parties<S>,
     commands: &mut Commands,
     journal: &mut Journal,
+    pacer: &mut Pacer,
     reader: &mut MessageReader<R>,
     writer: &mut W,
     first: Option<Vec<u8>>,
@@ -150,16 +153,22 @@ where
             () = commands.let_go() => return Loss::LetGo,
             reply = answer(parties, journal, message) => reply,
         };
-        let bytes = match reply {
-            Ok(reply) => reply.encode(),
+        let reply = match reply {
+            Ok(reply) => reply,
             Err(error) => return Loss::Malformed(error),
         };
+        if matches!(reply, Reply::Error { .. } | Reply::Empty) {
+            sleep(pacer.refused(Instant::now())).await;
+        }
+        let bytes = reply.encode();
         match timeout(WRITE, write_message(writer, &bytes)).await {
             Ok(Ok(())) => replied_at = Some(Instant::now()),
             Ok(Err(error)) => return Loss::Write(error),
             Err(_) => return Loss::WriteTimeout,
         }
         journal.answered();
+        // One that asks without pause takes turns with the others, request by request.
+        yield_now().await;
     }
 }
 
@@ -167,7 +176,11 @@ where
 pub(super) async fn first_request<R: AsyncRead + Unpin>(
     reader: &mut MessageReader<R>,
 ) -> Result<Vec<u8>, Loss> {
-    reader.read().await?.ok_or(Loss::Closed)
+    if !reader.begun().await? {
+        return Err(Loss::Closed);
+    }
+    // Whoever has begun a message is not waiting for its turn.
+    timeout(SILENCE, reader.read()).await.map_err(|_| Loss::Silent)??.ok_or(Loss::Closed)
 }
 
 /// The first request on a connection whose validator has just learnt who we are, and may not want us. It
@@ -341,7 +354,9 @@ mod tests {
         let served = tokio::spawn(async move {
             let (reader, mut writer) = split(signer);
             let mut reader = requests(reader);
-            serve(&parties, &mut commands, &mut journal, &mut reader, &mut writer, None).await
+            let mut pacer = Pacer::default();
+            let (commands, journal) = (&mut commands, &mut journal);
+            serve(&parties, commands, journal, &mut pacer, &mut reader, &mut writer, None).await
         });
         (node, served)
     }
@@ -355,7 +370,7 @@ mod tests {
         let (mut node, served) = begin(&control);
         let began = Instant::now();
         for _ in 0..10 {
-            tokio::time::sleep(Duration::from_secs(19)).await;
+            sleep(Duration::from_secs(19)).await;
             node.write_all(&PING).await.unwrap();
             let mut pong = [0; 3];
             node.read_exact(&mut pong).await.unwrap();
@@ -385,10 +400,64 @@ mod tests {
         let mut request = vec![20, 0x1a, 18, 0x0a, 2, 0x08, 1, 0x12, 12];
         request.extend_from_slice(b"test-chain-1");
         node.write_all(&request).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(1)).await;
         control.let_go();
         assert!(matches!(served.await.unwrap(), Loss::LetGo));
         assert_eq!(node.read_u8().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refuses_no_faster_than_twenty_times_a_second_and_answers_the_rest_at_once() {
+        let control = Control::new();
+        let (mut node, _served) = begin(&control);
+        let began = Instant::now();
+        // Messages of length zero ask for nothing.
+        for _ in 0..100 {
+            node.write_all(&[0]).await.unwrap();
+            assert_eq!(node.read_u8().await.unwrap(), 0);
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(4));
+        for _ in 0..100 {
+            node.write_all(&PING).await.unwrap();
+            let mut pong = [0; 3];
+            node.read_exact(&mut pong).await.unwrap();
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(4));
+    }
+
+    #[tokio::test]
+    async fn takes_turns_with_other_connections_request_by_request() {
+        let control = Control::new();
+        let (mut node, _served) = begin(&control);
+        node.write_all(&PING.repeat(1000)).await.unwrap();
+        let mut turns = 0;
+        let others = async {
+            loop {
+                turns += 1;
+                yield_now().await;
+            }
+        };
+        let mut pongs = [0; 3000];
+        tokio::select! {
+            read = node.read_exact(&mut pongs) => assert_eq!(read.unwrap(), 3000),
+            () = others => {}
+        }
+        assert!(turns >= 1000, "{turns} turns during 1000 answers");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_has_no_deadline_until_it_has_begun() {
+        let (mut node, signer) = duplex(4096);
+        let first = tokio::spawn(async move {
+            let mut reader = requests(signer);
+            first_request(&mut reader).await
+        });
+        sleep(Duration::from_secs(100_000)).await;
+        assert!(!first.is_finished());
+        let began = Instant::now();
+        node.write_all(&PING[..1]).await.unwrap();
+        assert!(matches!(first.await.unwrap(), Err(Loss::Silent)));
+        assert_eq!(began.elapsed(), SILENCE);
     }
 
     #[tokio::test(start_paused = true)]

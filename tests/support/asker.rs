@@ -79,6 +79,7 @@ pub struct Asker {
     node: Node,
     public_key: Option<PublicKey>,
     took: Duration,
+    retries: u32,
 }
 
 impl Asker {
@@ -100,7 +101,7 @@ impl Asker {
     fn listen_as(address: &str, chain: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let node = runtime.block_on(Node::listen(address, chain)).unwrap();
-        Self { runtime, node, public_key: None, took: Duration::ZERO }
+        Self { runtime, node, public_key: None, took: Duration::ZERO, retries: 0 }
     }
 
     /// What a cosigner dials.
@@ -134,6 +135,7 @@ impl Asker {
             return Ending::Silent;
         };
         self.took = asked.took;
+        self.retries += asked.retries;
         match asked.outcome {
             Outcome::Signed(signed) => self.verify(ask, signed),
             Outcome::Refused { description, .. } => Ending::Refused(description),
@@ -164,6 +166,11 @@ impl Asker {
     /// From the first try of the last answered ask to its reply; without the verification.
     pub fn took(&self) -> Duration {
         self.took
+    }
+
+    /// Tries beyond the first, of all asks so far.
+    pub fn retries(&self) -> u32 {
+        self.retries
     }
 
     fn verify(&self, ask: &Ask, signed: content::Signed) -> Ending {

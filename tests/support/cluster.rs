@@ -237,9 +237,9 @@ impl Cluster {
         self.process(id).resident_kib()
     }
 
-    /// Most resident memory so far, in KiB.
+    /// The most that resident memory ever was, in KiB.
     pub fn peak_kib(&self, id: usize) -> u64 {
-        self.process(id).memory_kib("VmHWM:")
+        self.process(id).peak_kib()
     }
 
     /// `GET /status`, if the member answers.

@@ -54,6 +54,16 @@ pub fn version() -> String {
     env::var("COSIGNER_COMETBFT").unwrap_or_else(|_| "v0.38.23".into())
 }
 
+/// Whether that version has vote extensions.
+pub fn has_extensions() -> bool {
+    !["v0.34.", "v0.37."].iter().any(|old| version().starts_with(old))
+}
+
+/// Whether that version asks for extensions without replay protection, too.
+pub fn is_v2() -> bool {
+    version().starts_with("v2.")
+}
+
 /// Builds that version with `scripts/cometbft`. Without Go this fails the test: a test that cannot
 /// run has not passed.
 fn build(version: &str) -> PathBuf {
@@ -178,7 +188,9 @@ impl Comet {
     /// Starts the node. A remote signer must be dialling already: the node gives it 3 s.
     pub fn start(&mut self, signer: &Signer) {
         let mut start = Command::new(&self.binary);
-        start.arg("start").arg("--home").arg(self.home()).args(["--proxy_app", "kvstore"]);
+        // In v2 kvstore asks for a second between blocks.
+        let app = if is_v2() { "noop" } else { "kvstore" };
+        start.arg("start").arg("--home").arg(self.home()).args(["--proxy_app", app]);
         if let Signer::Remote(address) = signer {
             start.args(["--priv_validator_laddr", address]);
         }

@@ -77,10 +77,14 @@ impl Process {
         self.memory_kib("VmRSS:")
     }
 
-    /// A line of `/proc/PID/status`, in KiB.
-    pub fn memory_kib(&self, line: &str) -> u64 {
+    /// The most that resident memory ever was, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

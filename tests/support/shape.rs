@@ -52,6 +52,8 @@ pub struct Shape {
     pub raw_bytes: BTreeMap<usize, &'static str>,
     /// `privval_version = "v2"` and `non_rp_extensions = true` of the chain.
     pub v2: bool,
+    /// Further settings of the chain.
+    pub chain_settings: Vec<(&'static str, toml::Value)>,
     /// `--log-level`.
     pub log_level: &'static str,
     /// Where the watermarks begin: the flags of `split-key` and `init` for that.
@@ -91,6 +93,7 @@ impl Shape {
             give_up_after: None,
             raw_bytes: BTreeMap::new(),
             v2: false,
+            chain_settings: Vec::new(),
             log_level: "info",
             begin: vec!["--never-signed".into()],
         }
@@ -105,6 +108,12 @@ impl Shape {
     /// The chain's `privval_version`.
     pub fn privval_version(mut self, version: &'static str) -> Self {
         self.privval_version = Some(version);
+        self
+    }
+
+    /// Any setting of the chain.
+    pub fn chain_setting(mut self, name: &'static str, value: impl Into<toml::Value>) -> Self {
+        self.chain_settings.push((name, value.into()));
         self
     }
 
@@ -224,6 +233,9 @@ pub(super) fn configure(home: &Path, ops: SocketAddr, shape: &Shape, id: usize) 
         }
         if let Some(version) = shape.privval_version {
             chain.insert("privval_version".into(), version.into());
+        }
+        for (name, value) in &shape.chain_settings {
+            chain.insert((*name).to_owned(), value.clone());
         }
         if let Some(endpoint) = shape.endpoints.get(&id) {
             let key = chain["key"].as_table_mut().unwrap();

@@ -66,6 +66,39 @@ async fn memory_grows_with_what_came_not_with_what_was_announced() {
 }
 
 #[tokio::test]
+async fn a_long_message_does_not_keep_its_room() {
+    let (mut near, far) = duplex(4096);
+    let mut reader = MessageReader::new(far, MAX_REQUEST_BYTES);
+    let long = delimited(&vec![1; MAX_REQUEST_BYTES]);
+    let (sent, read) = tokio::join!(near.write_all(&long), reader.read());
+    sent.unwrap();
+    assert_eq!(read.unwrap().unwrap().len(), MAX_REQUEST_BYTES);
+    cancelled_read(&mut reader).await;
+    assert!(reader.buffer.capacity() < 8192, "{}", reader.buffer.capacity());
+    near.write_all(&delimited(b"next")).await.unwrap();
+    assert_eq!(reader.read().await.unwrap().unwrap(), b"next");
+}
+
+#[tokio::test]
+async fn knows_that_a_message_has_begun_before_it_is_there() {
+    let (mut near, far) = duplex(4096);
+    let mut reader = MessageReader::new(far, MAX_REQUEST_BYTES);
+    let sent = [delimited(b"one"), delimited(b"two")].concat();
+    near.write_all(&sent[..6]).await.unwrap();
+    assert!(reader.begun().await.unwrap());
+    assert_eq!(reader.read().await.unwrap().unwrap(), b"one");
+    // Asking takes nothing away.
+    for _ in 0..2 {
+        assert!(reader.begun().await.unwrap());
+        cancelled_read(&mut reader).await;
+    }
+    near.write_all(&sent[6..]).await.unwrap();
+    assert_eq!(reader.read().await.unwrap().unwrap(), b"two");
+    drop(near);
+    assert!(!reader.begun().await.unwrap());
+}
+
+#[tokio::test]
 async fn refuses_what_is_longer_than_the_limit_at_its_announcement() {
     let longest = vec![1; MAX_REQUEST_BYTES];
     assert_eq!(reader(&delimited(&longest)).read().await.unwrap().unwrap(), longest);

@@ -88,12 +88,22 @@ async fn our_key_is_sent_at_once_and_the_wait_for_theirs_has_no_end() {
     let mut hello = [0; 35];
     far.read_exact(&mut hello).await.unwrap();
     assert_eq!(hello[..3], EPHEMERAL_PREFIX);
-    tokio::time::advance(std::time::Duration::from_secs(100_000)).await;
+    tokio::time::advance(Duration::from_secs(100_000)).await;
     assert!(!waiting.is_finished());
     drop(far);
     let ended = waiting.await.unwrap();
     assert!(matches!(ended, Err(SecretConnectionError::Io(error))
         if error.kind() == io::ErrorKind::UnexpectedEof));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_has_begun_to_come_must_come() {
+    let (near, mut far) = duplex(4096);
+    let began = tokio::time::Instant::now();
+    far.write_all(&EPHEMERAL_PREFIX[..1]).await.unwrap();
+    let ended = shake(near, 1).await.map(|_| ()).unwrap_err();
+    assert!(matches!(ended, SecretConnectionError::EphemeralTimeout), "{ended}");
+    assert_eq!(began.elapsed(), EPHEMERAL_REST);
 }
 
 /// What our handshake says when the peer sends these bytes and closes.
@@ -245,7 +255,7 @@ async fn speaks_with_another_implementation_as_dialler_and_as_listener() {
 proptest! {
     #[test]
     fn no_first_message_makes_it_panic(stream in proptest::collection::vec(any::<u8>(), 0..2500)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let with_key = [EPHEMERAL_PREFIX.as_slice(), &stream].concat();
         for first in [stream.as_slice(), &with_key] {
             let error = runtime.block_on(answer_to(first));

@@ -100,7 +100,7 @@ fn assert_added(ceremony: &Ceremony, chain: &str) {
         );
         assert_eq!(read(ceremony, id, "cluster.toml"), read(ceremony, 1, "cluster.toml"));
         let left: Vec<_> = fs::read_dir(ceremony.home(id)).unwrap().collect();
-        assert_eq!(left.len(), 4, "nothing else is left: {left:?}");
+        assert_eq!(left.len(), 5, "nothing else is left: {left:?}");
     }
 }
 

@@ -223,8 +223,7 @@ impl WholeKey for AwsKms {
 impl AwsKms {
     /// Signs, if KMS takes a message of this length.
     fn sign_at_most(&mut self, length: usize, work: Work<'_>) -> Result<Signatures, KeyFault> {
-        let limit = MESSAGE_LIMIT;
-        if length > limit {
+        if let Some(limit) = self.message_limit().filter(|limit| length > *limit) {
             return Err(KeyFault::TooLong { length, limit });
         }
         // Of the credentials that are used now, in case they are renewed meanwhile.

@@ -13,6 +13,11 @@ pub(super) use passphrase::PassphraseArgs;
 
 /// One chain's share, carried in a file under a passphrase
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Example:
+  cosigner share import --home /var/lib/cosigner cosigner-1.share
+
+The files are written by `cosigner split-key --members` and `cosigner share export`.")]
 pub(super) enum ShareCommand {
     Import(import::Args),
     Export(export::Args),

@@ -191,10 +191,8 @@ mod tests {
                 "service.listen = \"127.0.0.1:2224\" false",
                 "service.key.\"a\".key = { backend = \"pkcs11\", module = \"/h/m.so\", slot = 3, \
                  key_id = \"0a\", pin = \"(hidden)\" } true",
-                "service.key.\"a\".key.algorithm = \"ed25519\" false",
                 "service.key.\"a\".callers = \"any\" false",
-                "service.key.\"b\".key = { backend = \"file\", path = \"/h/k\" } true",
-                "service.key.\"b\".key.algorithm = \"secp256k1\" true",
+                "service.key.\"b\".key = { backend = \"file\", path = \"/h/k\", algorithm = \"secp256k1\" } true",
                 "service.key.\"b\".callers = \"any\" true",
             ]
         );

@@ -78,9 +78,9 @@ impl fmt::Debug for PublicKeyText {
 #[derive(Clone, Debug)]
 pub(super) struct Chain(pub(super) ChainId);
 
-/// A number from 0 to this one.
+/// A number from the one to the other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Number<const MOST: u64>(pub(super) u64);
+pub(super) struct Number<const LEAST: u64, const MOST: u64>(pub(super) u64);
 
 /// A member id: a number, or a table's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,24 +132,24 @@ fn unquoted<T: FromStr<Err: fmt::Display>, E: Error>(found: &str) -> E {
     }
 }
 
-impl<'de, const MOST: u64> Deserialize<'de> for Number<MOST> {
+impl<'de, const LEAST: u64, const MOST: u64> Deserialize<'de> for Number<LEAST, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Within<const MOST: u64>;
-        impl<const MOST: u64> Visitor<'_> for Within<MOST> {
-            type Value = Number<MOST>;
+        struct Within<const LEAST: u64, const MOST: u64>;
+        impl<const LEAST: u64, const MOST: u64> Visitor<'_> for Within<LEAST, MOST> {
+            type Value = Number<LEAST, MOST>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a number from 0 to {MOST}")
+                write!(f, "a number from {LEAST} to {MOST}")
             }
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Number<MOST>, E> {
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Number<LEAST, MOST>, E> {
                 match u64::try_from(number) {
-                    Ok(within) if within <= MOST => Ok(Number(within)),
+                    Ok(within) if (LEAST..=MOST).contains(&within) => Ok(Number(within)),
                     _ => Err(E::invalid_value(serde::de::Unexpected::Signed(number), &self)),
                 }
             }
         }
-        deserializer.deserialize_any(Within::<MOST>)
+        deserializer.deserialize_any(Within::<LEAST, MOST>)
     }
 }
 

@@ -237,5 +237,5 @@ fn a_receipt_never_holds_a_vote_as_an_extension_without_replay_protection() {
     let vote = sign_bytes(&ChainId::new("another-chain").unwrap(), &precommit(9));
     let extension = Some(extension().with_non_rp(vote));
     let refused = GrantSet::new(Granting { extension, dialect: V2, ..granting(1) });
-    assert_eq!(refused.unwrap_err(), RawRefused::Consensus("vote"));
+    assert_eq!(refused.unwrap_err(), RawRefused::Consensus("canonical vote"));
 }

@@ -1,7 +1,6 @@
 //! `[[chain]]`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -68,9 +67,9 @@ pub(super) struct RawChain {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, as in { most = 10000, per_second = 20 }")]
 struct RawJump {
-    most: Option<Number<{ i64::MAX as u64 }>>,
+    most: Option<Number<0, { i64::MAX as u64 }>>,
     /// Without it signing would end for good once the savings are spent.
-    per_second: Option<NonZeroU32>,
+    per_second: Option<Number<1, { u32::MAX as u64 }>>,
 }
 
 /// Where the text came from, for errors and relative paths.
@@ -162,7 +161,8 @@ fn chain(raw: RawChain, alone: bool, place: &Place<'_>) -> Result<ChainSettings,
     let default = JumpLimit::default();
     let height_jump = raw.height_jump.map_or(default, |jump| JumpLimit {
         most: jump.most.map_or(default.most, |most| most.0),
-        per_second: jump.per_second.map_or(default.per_second, NonZeroU32::get),
+        per_second: (jump.per_second.and_then(|rate| u32::try_from(rate.0).ok()))
+            .unwrap_or(default.per_second),
     });
     let bech32_prefix = raw.bech32_prefix.map(|prefix| prefix.0).unwrap_or_default();
     Ok(ChainSettings { id, key, public_key, give_up_after, dialect, height_jump, bech32_prefix })

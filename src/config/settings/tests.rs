@@ -257,7 +257,7 @@ fn refuses_wrong_values_where_they_stand() {
         assert!(text.contains(says), "{extra}: {text}");
     }
     let text = refusal(&format!("{SMALL}height_jump = {{ most = 5, per_second = 0 }}\n"));
-    assert!(text.contains(":7: ") && text.contains("nonzero"), "{text}");
+    assert!(text.contains(":7: ") && text.contains("a number from 1"), "{text}");
     let none = "[node]\nid = 1\nlisten = \"0.0.0.0:2222\"\n";
     assert!(matches!(parse(none), Err(ConfigError::NoChain { .. })));
 }
@@ -342,7 +342,7 @@ fn says_of_a_wrong_value_its_line_its_key_and_what_is_allowed() {
             format!("{SMALL}height_jump = {{ per_second = 4294967296 }}\n"),
             7,
             "per_second",
-            "a number from 0 to 4294967295",
+            "a number from 1 to 4294967295",
         ),
         (format!("{SMALL}bech32_prefix = \"Cosmos\"\n"), 7, "bech32_prefix", "lower-case"),
         (format!("{SMALL}{}", VALIDATOR.replace("tcp://", "")), 9, "address", "tcp://"),

@@ -41,7 +41,7 @@ fn an_empty_extension_without_replay_protection_is_allowed_and_nothing_that_cons
     assert_eq!(allowed.as_bytes(), b"");
     // The shortest that consensus could sign is one byte: the length of nothing.
     let refused = RawAllowed::non_rp_extension(&V2, &Bytes::from_static(&[0]));
-    assert_eq!(refused, Err(RawRefused::Consensus("vote")));
+    assert_eq!(refused, Err(RawRefused::Consensus("canonical vote")));
     let elsewhere = Bytes::from_static(b"COMET::RAW_BYTES::SIGN anything");
     let refused = RawAllowed::non_rp_extension(&V2, &elsewhere);
     assert_eq!(refused, Err(RawRefused::CelestiaPrefix));

@@ -121,12 +121,12 @@ impl Asker {
 
     /// Asks, and asks again as CometBFT does, until `limit` has passed.
     pub fn ask(&mut self, ask: &Ask, limit: Duration) -> Ending {
-        let extension = ask.extension.as_deref();
+        let (chain, extension) = (self.node.chain().to_owned(), ask.extension.as_deref());
         let request = match &ask.non_rp {
             Some(raw) => {
-                content::request_v2(CHAIN, &ask.fields, extension.unwrap_or_default(), raw)
+                content::request_v2(&chain, &ask.fields, extension.unwrap_or_default(), raw)
             }
-            None => content::request(CHAIN, &ask.fields, extension),
+            None => content::request(&chain, &ask.fields, extension),
         };
         let asked = self.node.ask_for(request);
         let Ok(asked) = self.runtime.block_on(async { timeout(limit, asked).await }) else {

@@ -24,9 +24,11 @@ struct File {
 
 /// The file's text. `signed` are sign bytes and the signature over them, if both are known. A floor
 /// (`Record::floor`) comes out as the last round and step that FilePV can hold, 2147483647 and 3: it
-/// then refuses all of that height.
+/// then refuses all of that height. No chain has a height 0: a floor there, which is what a file at the
+/// beginning of height 1 means, comes out as a file of one who never signed.
 #[must_use]
 pub fn to_cometbft_state(hrs: Option<Hrs>, signed: Option<(&[u8], &[u8])>) -> String {
+    let hrs = hrs.filter(|hrs| hrs.height.get() > 0 || signed.is_some());
     let (height, round, step) =
         hrs.map_or((0, 0, 0), |hrs| (hrs.height.get(), hrs.round.get(), hrs.step.number()));
     let file = File {

@@ -315,7 +315,10 @@ fn what_is_exported_is_what_cometbft_writes_and_comes_back_as_it_was() {
     let text = to_cometbft_state(floor.hrs(), None);
     assert_eq!(text, "{\n  \"height\": \"77\",\n  \"round\": 2147483647,\n  \"step\": 3\n}\n");
     assert_eq!(import(&text).unwrap(), floor);
+    let first = import(r#"{"height": "1", "round": 0, "step": 0}"#).unwrap();
+    assert!(first.hrs().is_some_and(|hrs| hrs.height.get() == 0));
     let never = to_cometbft_state(None, None);
+    assert_eq!(to_cometbft_state(first.hrs(), None), never);
     assert_eq!(never, "{\n  \"height\": \"0\",\n  \"round\": 0,\n  \"step\": 0\n}\n");
     assert_eq!(import(&never).unwrap(), Record::never_signed(NOW));
 }

@@ -124,12 +124,12 @@ async fn make_chains(cluster: &Cluster, count: usize) -> Vec<Chain> {
         };
         let listen = || Node::listen("tcp://127.0.0.1:0", &id);
         let nodes = [listen().await.unwrap(), listen().await.unwrap()];
-        chains.push(Chain { id: id.clone(), key: PublicKey::ed25519(public), nodes: Some(nodes) });
+        chains.push(Chain { id: id.clone(), key: public, nodes: Some(nodes) });
     }
     chains
 }
 
-fn join(cluster: &Cluster, chain: &str, directory: &Path) -> [u8; 32] {
+fn join(cluster: &Cluster, chain: &str, directory: &Path) -> PublicKey {
     let key_file = directory.join(format!("{chain}.json"));
     let public = key::write_throwaway(&key_file);
     let mut split = command();
@@ -141,7 +141,7 @@ fn join(cluster: &Cluster, chain: &str, directory: &Path) -> [u8; 32] {
         .args(cluster.ids().iter().map(|id| cluster.home(*id)));
     let done = split.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    public
+    PublicKey::ed25519(public)
 }
 
 /// Gives each validator a member that dials it, in turn.

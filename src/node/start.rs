@@ -135,15 +135,7 @@ impl Node {
         let (me, cluster) = (place.me, place.cluster);
         let started = wall();
         let node = Self { me, cluster, facts: chains.facts, control, events, stop, started };
-        let (network, raft_parts) = match place.door {
-            Some(Door { setup, listener, state }) => {
-                let incoming =
-                    Incoming { raft: raft.clone(), background: runtime.handle().clone() };
-                let network = Network { setup: Arc::clone(&setup), listener, incoming };
-                (Some(network), Some((setup, state)))
-            }
-            None => (None, None),
-        };
+        let (network, raft_parts) = place.door.map(|door| door.open(raft.clone(), runtime)).unzip();
         let parts = PlaneParts {
             thread,
             events: event_queue,
@@ -278,6 +270,19 @@ struct Door {
     setup: Arc<Setup>,
     listener: std::net::TcpListener,
     state: Store,
+}
+
+impl Door {
+    /// What the signing plane serves there, and what Raft needs of it.
+    fn open(
+        self,
+        raft: watch::Receiver<Option<Raft>>,
+        runtime: &Runtime,
+    ) -> (Network, (Arc<Setup>, Store)) {
+        let Self { setup, listener, state } = self;
+        let incoming = Incoming { raft, background: runtime.handle().clone() };
+        (Network { setup: Arc::clone(&setup), listener, incoming }, (setup, state))
+    }
 }
 
 impl Place {

@@ -63,7 +63,7 @@ impl NewCluster<'_> {
             make_directory(home.root())?;
             write_file(&home.cosigner_toml(), self.settings(cosigner).render().as_bytes())?;
             write_file(&home.cluster_toml(), &text)?;
-            write_file(&home.identity_json(), &self.noise_identity.render())?;
+            write_file(&home.identity_json(), self.noise_identity.render())?;
             let share = self.shares.get(&cosigner.id);
             let shares: Vec<_> = share.map(|share| (&self.key.chain, share)).into_iter().collect();
             Keystore::create(&home.keys(), cosigner.id, &identity.to_bytes(), &cluster, &shares)?;
@@ -144,7 +144,7 @@ pub(in crate::cli) fn write_alone(
     write_file(&unfinished.cosigner_toml(), settings.render().as_bytes())?;
     let mut names = vec!["state"];
     if !noise_identity.found {
-        write_file(&unfinished.identity_json(), &noise_identity.identity.render())?;
+        write_file(&unfinished.identity_json(), noise_identity.identity.render())?;
         names.push("identity.json");
     }
     // The settings last: with them the home is whole.

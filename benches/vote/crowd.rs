@@ -241,7 +241,7 @@ async fn both(nodes: [Node; 2], key: PublicKey, votes: u64, first: i64) -> ([Nod
 
 fn vote(first: i64, number: u64) -> Fields {
     let height = first + i64::try_from(number / 2).unwrap();
-    let kind = if number % 2 == 0 { VoteKind::Prevote } else { VoteKind::Precommit };
+    let kind = if number.is_multiple_of(2) { VoteKind::Prevote } else { VoteKind::Precommit };
     content::vote(kind, height, 0, content::block(height.cast_unsigned()))
 }
 

@@ -81,7 +81,7 @@ const ROOMS: [Room; 16] = [
         holds: "signatures over gRPC with keys that are in no chain: callers, keys' threads, connections",
         uses: &["types", "peer", "backend"],
     },
-    Room { name: "ops", holds: "health, status, log lines", uses: &["types", "signing"] },
+    Room { name: "ops", holds: "health, status, metrics, log lines", uses: &["types", "signing"] },
     Room {
         name: "config",
         holds: "cosigner.toml, cluster.toml, a home and its lock; opening all of it",

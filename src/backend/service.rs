@@ -10,14 +10,18 @@ use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
 use super::KeyFault;
-use crate::types::{Algorithm, ChainId, PublicKey, Signature, UnfitKey, Verifier};
+use crate::types::{Algorithm, ChainId, KeyId, PublicKey, Signature, UnfitKey, Verifier};
 
 /// Length of what a secp256k1eth key signs over gRPC, in bytes.
 pub const DIGEST_BYTES: usize = 32;
 
-/// The public keys that sign for chains.
+/// The keys that sign for chains, and those that ever did from this home.
 #[derive(Clone, Debug, Default)]
-pub struct ConsensusKeys(BTreeMap<Point, ChainId>);
+pub struct ConsensusKeys {
+    points: BTreeMap<Point, ChainId>,
+    /// Keys of which a watermark alone is left.
+    watermarked: BTreeMap<KeyId, ChainId>,
+}
 
 /// A point but for its sign: what all names of one key have in common. The same point under another
 /// algorithm is the same private key. Its negative counts as the same, too: a signature (r, s) of −P over a
@@ -102,16 +106,48 @@ impl Point {
     }
 }
 
+/// All keys that [`Point`] takes for the same one.
+fn spellings(key: &PublicKey) -> impl Iterator<Item = PublicKey> {
+    let (algorithms, at): (&[Algorithm], usize) = match key.algorithm() {
+        Algorithm::Ed25519 => (&[Algorithm::Ed25519], key.as_bytes().len().saturating_sub(1)),
+        Algorithm::Secp256k1 | Algorithm::Secp256k1Eth => {
+            (&[Algorithm::Secp256k1, Algorithm::Secp256k1Eth], 0)
+        }
+        Algorithm::MlDsa65 => (&[Algorithm::MlDsa65], key.as_bytes().len()),
+    };
+    let bytes = key.as_bytes();
+    let other = bytes.iter().enumerate().map(move |(index, byte)| match algorithms {
+        _ if index != at => *byte,
+        [Algorithm::Ed25519] => byte ^ 0x80,
+        _ => byte ^ 0x01,
+    });
+    let both = [bytes.to_vec(), other.collect()];
+    both.into_iter().flat_map(move |bytes| {
+        algorithms
+            .iter()
+            .filter_map(move |algorithm| PublicKey::new(*algorithm, bytes.clone()).ok())
+    })
+}
+
 impl ConsensusKeys {
     /// The keys of these chains.
     pub fn new<'k>(keys: impl IntoIterator<Item = (&'k ChainId, &'k PublicKey)>) -> Self {
-        Self(keys.into_iter().map(|(chain, key)| (Point::of(key), chain.clone())).collect())
+        let points = keys.into_iter().map(|(chain, key)| (Point::of(key), chain.clone())).collect();
+        Self { points, watermarked: BTreeMap::new() }
+    }
+
+    /// And the keys that watermarks name: a chain that was taken out of the settings has signed all the
+    /// same.
+    #[must_use]
+    pub fn with_watermarks(self, keys: impl IntoIterator<Item = (KeyId, ChainId)>) -> Self {
+        Self { watermarked: keys.into_iter().collect(), ..self }
     }
 
     /// The chain that a key signs for, by its point, whatever it is called.
     #[must_use]
     pub fn chain_of(&self, key: &PublicKey) -> Option<&ChainId> {
-        self.0.get(&Point::of(key))
+        let watermarked = || spellings(key).find_map(|key| self.watermarked.get(&key.id()));
+        self.points.get(&Point::of(key)).or_else(watermarked)
     }
 }
 
@@ -225,9 +261,19 @@ mod tests {
     #[test]
     fn a_consensus_key_is_refused_under_every_name_that_its_point_has() {
         use Algorithm::{Secp256k1, Secp256k1Eth};
-        let chains = chains(&[ed25519(1), secp256k1(Secp256k1, 2), secp256k1(Secp256k1Eth, 3)]);
+        let used = [ed25519(1), secp256k1(Secp256k1, 2), secp256k1(Secp256k1Eth, 3)];
+        let settings = chains(&used);
+        let chain = ChainId::new("test-chain-1").unwrap();
+        let watermarks = used.iter().map(|key| (key.id(), chain.clone()));
+        for chains in [settings, ConsensusKeys::default().with_watermarks(watermarks)] {
+            refuses_all_names(&chains);
+        }
+    }
+
+    fn refuses_all_names(chains: &ConsensusKeys) {
+        use Algorithm::{Secp256k1, Secp256k1Eth};
         let refused = |key: PublicKey| {
-            let found = ServiceKey::new(key, &chains).err();
+            let found = ServiceKey::new(key, chains).err();
             matches!(found, Some(NotForService::Consensus { .. }))
         };
         assert!(refused(ed25519(1)));
@@ -239,12 +285,12 @@ mod tests {
                 assert!(refused(PublicKey::new(algorithm, negative).unwrap()));
                 assert!(refused(key));
             }
-            assert!(ServiceKey::new(secp256k1(algorithm, 4), &chains).is_ok());
+            assert!(ServiceKey::new(secp256k1(algorithm, 4), chains).is_ok());
         }
         let mut negative: [u8; 32] = ed25519(1).as_bytes().try_into().unwrap();
         negative[31] ^= 0x80;
         assert!(refused(PublicKey::ed25519(negative)));
-        assert!(ServiceKey::new(ed25519(4), &chains).is_ok());
+        assert!(ServiceKey::new(ed25519(4), chains).is_ok());
     }
 
     #[test]

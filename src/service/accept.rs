@@ -24,9 +24,9 @@ use super::tls::Identity;
 use crate::peer::{Refused, pin_of};
 
 /// Callers at the same time. With the two below it bounds the memory that strangers can take.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 16;
 /// Calls of one connection at the same time; the next ones wait at the caller's.
-const CALLS: u32 = 8;
+const CALLS: u32 = 4;
 /// A payload and the id in front of it.
 const MAX_MESSAGE_BYTES: usize = MAX_PAYLOAD_BYTES + 4096;
 /// Longest header of a call, in bytes.

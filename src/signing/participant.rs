@@ -28,9 +28,9 @@ const MOST_EXTENSIONS: u32 = 16;
 /// Answers of one chain that wait for its disk; while it hangs, further orders are refused as busy.
 const MOST_WITHHELD: usize = 256;
 
-/// Orders about long extensions that may be computed beside the plane at one time; further ones are
-/// refused as busy, so that they do not fill the memory.
-const MOST_COMPUTING: usize = 8;
+/// Orders about long extensions of one caller that may be computed beside the plane at one time; further
+/// ones are refused as busy, so that they neither fill the memory nor take the place of others'.
+const MOST_COMPUTING: usize = 4;
 
 /// One chain's key, its record and the receipt of the write that made the record durable.
 pub struct Starting {
@@ -55,7 +55,7 @@ pub struct Participant {
     /// Extensions that each link has carried.
     kept: HashMap<Caller, Kept>,
     /// Admitted orders that are computed beside the plane.
-    computing: usize,
+    computing: HashMap<Caller, usize>,
     pub(super) chains: HashMap<ChainId, Watch>,
 }
 
@@ -117,7 +117,7 @@ impl Participant {
             hedge,
             pools: HashMap::new(),
             kept: HashMap::new(),
-            computing: 0,
+            computing: HashMap::new(),
             chains,
         }
     }
@@ -164,6 +164,7 @@ impl Participant {
 
         // I4: out of the pool before anything can fail.
         let taken = self.take_nonces(caller, &order);
+        let computing = self.computing.get(&caller).copied().unwrap_or_default();
         let extension = self.extension_of(caller, order.extension.as_ref());
         let Some(watch) = self.chains.get(&order.chain) else {
             return Err(failure(Failure::UnknownKey, sets));
@@ -189,7 +190,7 @@ impl Participant {
             return Err(failure(Failure::Malformed, sets));
         }
         let is_long = extension.as_ref().is_some_and(Extension::is_long);
-        if watch.is_busy() || (is_long && self.computing >= MOST_COMPUTING) {
+        if watch.is_busy() || (is_long && computing >= MOST_COMPUTING) {
             return Err(failure(Failure::Busy, sets));
         }
         let wanted = !order.extension_sets.is_empty() || !order.non_rp_sets.is_empty();
@@ -221,7 +222,8 @@ impl Participant {
     /// back by [`Self::computed`].
     pub(super) fn begin_computing(&mut self, work: &Work) -> Option<Arc<ChainKey>> {
         let key = Arc::clone(&self.chains.get(work.chain())?.key);
-        self.computing = self.computing.saturating_add(1);
+        let computing = self.computing.entry(work.caller()).or_default();
+        *computing = computing.saturating_add(1);
         Some(key)
     }
 
@@ -232,7 +234,10 @@ impl Participant {
         caller: Caller,
         made: Result<Withheld, Box<Released>>,
     ) -> Option<Released> {
-        self.computing = self.computing.saturating_sub(1);
+        if let Some(computing) = self.computing.get_mut(&caller) {
+            *computing = computing.saturating_sub(1);
+        }
+        self.computing.retain(|_, computing| *computing > 0);
         // Nobody waits for them if their link has ended.
         self.pools.get(&caller)?;
         match made {

@@ -89,8 +89,10 @@ fn ed25519_accepts(key: &Ed25519Key, message: &[u8], signature: &[u8]) -> Option
     key.verify_strict(message, &signature).ok()
 }
 
+/// Compressed, with 2 or 3 in front: of several encodings of one point only this one.
 fn secp256k1(bytes: &[u8]) -> Option<Secp256k1Key> {
-    Secp256k1Key::from_sec1_bytes(bytes).ok()
+    let key = Secp256k1Key::from_sec1_bytes(bytes).ok()?;
+    (key.to_sec1_point(true).as_bytes() == bytes).then_some(key)
 }
 
 /// r ‖ s, with the lower s.
@@ -135,6 +137,19 @@ mod tests {
             Verifier::new(&PublicKey::ed25519(small)).err(),
             Some(UnfitKey(Algorithm::Ed25519))
         );
+    }
+
+    #[test]
+    fn refuses_other_encodings_of_a_secp256k1_point() {
+        let key = k256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
+        let mut bytes = key.verifying_key().to_sec1_point(true).as_bytes().to_vec();
+        for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+            bytes[0] = 5;
+            let compact = PublicKey::new(algorithm, bytes.clone()).unwrap();
+            assert_eq!(Verifier::new(&compact).err(), Some(UnfitKey(algorithm)));
+            bytes[0] = 2;
+            assert!(Verifier::new(&PublicKey::new(algorithm, bytes.clone()).unwrap()).is_ok());
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ where
         let reply = tokio::select! {
             biased;
             () = commands.let_go() => return Loss::LetGo,
-            reply = answer(parties, journal, message) => reply,
+            reply = answer(parties, journal, pacer, message) => reply,
         };
         let reply = match reply {
             Ok(reply) => reply,
@@ -223,6 +223,7 @@ async fn read<R: AsyncRead + Unpin>(
 async fn answer<S: Sign>(
     parties: &Parties<S>,
     journal: &mut Journal,
+    pacer: &mut Pacer,
     message: Vec<u8>,
 ) -> Result<Reply, RequestError> {
     let wrong_chain = |journal: &mut Journal, kind: ReplyKind, chain: &str| {
@@ -259,6 +260,9 @@ async fn answer<S: Sign>(
                 validator: parties.address.clone(),
             };
             let verdict = timeout(ANSWER, parties.signer.sign(request)).await;
+            if matches!(verdict, Ok(Verdict::Repeated(_))) {
+                sleep(pacer.repeated(Instant::now())).await;
+            }
             Ok(reply(
                 journal,
                 *echo,

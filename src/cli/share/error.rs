@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cli::add_chain::AddError;
 use crate::keystore::ShareFileError;
-use crate::types::{ChainId, MemberId};
+use crate::types::{ChainId, Hrs, MemberId};
 
 /// Why a share was not written to a file, or not taken from one.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,19 @@ pub enum ShareError {
         path: PathBuf,
         /// What does not fit.
         what: &'static str,
+    },
+    /// A height that is too low to be the present one.
+    #[error(
+        "--state-height is below what {path} brings ({} below {}): take a height that the chain has not reached",
+        hrs(told), hrs(brought), path = path.display()
+    )]
+    BelowFloor {
+        /// The file.
+        path: PathBuf,
+        /// What --state-height says.
+        told: Option<Hrs>,
+        /// What is in the file.
+        brought: Option<Hrs>,
     },
     /// A chain without a share here.
     #[error("chain {chain}: this home has no share of its key to export{why}")]
@@ -130,4 +143,8 @@ impl ShareError {
                 }
         )
     }
+}
+
+fn hrs(hrs: &Option<Hrs>) -> String {
+    hrs.map_or_else(|| "nothing".to_owned(), |hrs| hrs.to_string())
 }

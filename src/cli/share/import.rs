@@ -61,7 +61,10 @@ pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
     let brought = floor(&head, &key, &content.floor)
         .ok_or_else(|| contradicts("its watermark is not that of its chain and key"))?;
     let floor = match (args.state_height.map(|height| Record::floor(height, now())), brought) {
-        (Some(told), Some(brought)) if brought.hrs() > told.hrs() => Floor::Told(brought),
+        (Some(told), Some(brought)) if brought.hrs() > told.hrs() => {
+            let (path, told, brought) = (args.file.clone(), told.hrs(), brought.hrs());
+            return Err(ShareError::BelowFloor { path, told, brought }.into());
+        }
         (Some(told), _) => Floor::Told(told),
         (None, Some(brought)) => Floor::Begin(brought),
         (None, None) => Floor::Unknown,

@@ -15,6 +15,12 @@ use crate::watermark::{Fault, FileError};
 /// Why a home was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// Which keys have signed for a chain cannot be told, so none is offered to others.
+    #[error(
+        "[service] offers no key before every watermark of this home can be read, since a key that has signed for \
+         a chain is never offered: {0}"
+    )]
+    ServiceWatermarks(FileError),
     /// The files that people write.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -17,7 +17,8 @@ use crate::backend::{
 use crate::config::settings::{ServiceKeySettings, ServiceSettings};
 use crate::config::{ConfigError, Home};
 use crate::service::{Identity, KeyFacts, Opened};
-use crate::types::{ChainId, PublicKey};
+use crate::types::{ChainId, KeyId, PublicKey};
+use crate::watermark::{self, FileError, Stored};
 
 /// All keys together get this long to be opened; what is not there then is opened later.
 const OPENING: Duration = Duration::from_secs(3);
@@ -54,7 +55,8 @@ pub(super) fn open(
     // Of every chain of the cluster, also of those that this node is not configured for.
     let listed = membership.iter().flat_map(|membership| membership.cluster.keys());
     let listed = listed.map(|(chain, key)| (chain, &key.public_key));
-    let consensus = Arc::new(ConsensusKeys::new(own.chain(listed)));
+    let consensus = ConsensusKeys::new(own.chain(listed)).with_watermarks(watermarked(home)?);
+    let consensus = Arc::new(consensus);
     for key in &settings.keys {
         if let Some(pinned) = &key.public_key {
             check(home, &key.id, pinned, &consensus)?;
@@ -95,6 +97,20 @@ pub(super) fn open(
     }
     let identity = settings.tls.as_ref().map(|tls| Identity::read(&tls.certificate, &tls.key));
     Ok(LoadedService { listen: settings.listen, identity: identity.transpose()?, keys })
+}
+
+/// The key of every watermark in the home: that of a chain which has left the settings, too.
+fn watermarked(home: &Home) -> Result<Vec<(KeyId, ChainId)>, LoadError> {
+    let directory = home.watermarks();
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let files = watermark::list(&directory).map_err(LoadError::ServiceWatermarks)?;
+    let key = |file: Result<Stored, FileError>| {
+        let stored = file.map_err(LoadError::ServiceWatermarks)?;
+        Ok((stored.key, stored.chain))
+    };
+    files.into_iter().map(key).collect()
 }
 
 /// A key that a chain uses ends the start here; one whose public half is learned later is compared then.

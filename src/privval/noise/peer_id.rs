@@ -86,7 +86,12 @@ impl PeerId {
     /// # Errors
     /// [`PeerIdError::Key`].
     pub fn secp256k1(key: [u8; 33]) -> Result<Self, PeerIdError> {
-        k256::ecdsa::VerifyingKey::from_sec1_bytes(&key).map_err(|_| PeerIdError::Key)?;
+        let point =
+            k256::ecdsa::VerifyingKey::from_sec1_bytes(&key).map_err(|_| PeerIdError::Key)?;
+        // Of several encodings of one point this one alone.
+        if point.to_sec1_point(true).as_bytes() != key {
+            return Err(PeerIdError::Key);
+        }
         Ok(Self(Key::Secp256k1(key)))
     }
 

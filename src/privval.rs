@@ -9,6 +9,7 @@ pub mod noise;
 mod raw;
 mod reply;
 mod request;
+mod sealed;
 pub mod secret_connection;
 mod wire;
 

@@ -10,19 +10,23 @@ mod frames;
 mod handshake;
 mod identity;
 mod peer_id;
-mod stream;
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
 
 use self::handshake::Begun;
+use super::sealed::{SealedReader, SealedWriter};
 use super::write_message;
 
 pub use frames::FrameError;
 pub use identity::{Identity, IdentityError};
 pub use peer_id::{PeerId, PeerIdError};
-pub use stream::{NoiseReader, NoiseWriter};
+
+/// Opens what the validator sealed.
+pub type NoiseReader<R> = SealedReader<R, frames::Opener>;
+/// Seals what goes to the validator.
+pub type NoiseWriter<W> = SealedWriter<W, frames::Sealer>;
 
 /// What is read from the transport at once, in bytes.
 const READ_BYTES: usize = 32 * 1024;

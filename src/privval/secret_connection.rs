@@ -10,7 +10,6 @@
 
 mod frames;
 mod keys;
-mod stream;
 
 use std::io;
 use std::time::Duration;
@@ -19,12 +18,18 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
 use tokio::time::timeout;
 
+use self::frames::{Opener, Sealer};
 use self::keys::{Agreed, Ephemeral};
+use super::sealed::{SealedReader, SealedWriter};
 use super::write_message;
 use crate::types::PublicKey;
 
 pub use frames::FrameError;
-pub use stream::{SecretReader, SecretWriter};
+
+/// Opens what the validator sealed.
+pub type SecretReader<R> = SealedReader<R, Opener>;
+/// Seals what goes to the validator.
+pub type SecretWriter<W> = SealedWriter<W, Sealer>;
 
 /// Length, tag and length before the 32 bytes of an ephemeral key: a delimited `BytesValue`.
 const EPHEMERAL_PREFIX: [u8; 3] = [0x22, 0x0a, 0x20];
@@ -134,8 +139,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Exchanged<R, W> {
         identity: &SigningKey,
     ) -> Result<(SecretReader<R>, SecretWriter<W>, PublicKey), SecretConnectionError> {
         let Agreed { receive, send, challenge } = self.agreed;
-        let mut reader = SecretReader::new(self.reader, &receive);
-        let mut writer = SecretWriter::new(self.writer, &send);
+        let mut reader = SecretReader::new(self.reader, Opener::new(&receive));
+        let mut writer = SecretWriter::new(self.writer, Sealer::new(&send));
         let mut ours = IDENTITY_PREFIX.to_vec();
         ours.extend_from_slice(identity.verifying_key().as_bytes());
         ours.extend_from_slice(&SIGNATURE_PREFIX);

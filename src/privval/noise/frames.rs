@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use snow::StatelessTransportState;
 
+use super::super::sealed::{Open, Seal};
+
 /// Before each frame, big-endian.
-pub(super) const LENGTH_BYTES: usize = 2;
+const LENGTH_BYTES: usize = 2;
 const TAG_BYTES: usize = 16;
 /// Data in one frame, in bytes: with its tag as much as its length can say.
-pub(super) const CHUNK_BYTES: usize = u16::MAX as usize - TAG_BYTES;
+const CHUNK_BYTES: usize = u16::MAX as usize - TAG_BYTES;
 
 /// Why a frame was refused, or not made. The connection is of no further use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,13 +43,13 @@ impl NonceCounter {
 }
 
 /// Seals what goes.
-pub(super) struct Sealer {
+pub struct Sealer {
     keys: Arc<StatelessTransportState>,
     nonce: NonceCounter,
 }
 
 /// Opens what comes.
-pub(super) struct Opener {
+pub struct Opener {
     keys: Arc<StatelessTransportState>,
     nonce: NonceCounter,
 }
@@ -60,13 +62,15 @@ pub(super) fn pair(keys: StatelessTransportState) -> (Sealer, Opener) {
 }
 
 /// Refuses a frame by its length alone.
-pub(super) fn check_length(announced: u16) -> Result<(), FrameError> {
+fn check_length(announced: u16) -> Result<(), FrameError> {
     if usize::from(announced) < TAG_BYTES { Err(FrameError::TooShort(announced)) } else { Ok(()) }
 }
 
-impl Sealer {
-    /// Appends `data` to `out` as whole frames, each with its length.
-    pub(super) fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), FrameError> {
+impl Seal for Sealer {
+    type Error = FrameError;
+    const MOST_BYTES: usize = CHUNK_BYTES;
+
+    fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), FrameError> {
         for chunk in data.chunks(CHUNK_BYTES) {
             let nonce = self.nonce.take()?;
             let length = chunk.len() + TAG_BYTES;
@@ -83,7 +87,7 @@ impl Sealer {
 
 impl Opener {
     /// Puts the data of a sealed frame, without its length, into `data`.
-    pub(super) fn open(&mut self, frame: &[u8], data: &mut Vec<u8>) -> Result<(), FrameError> {
+    fn open(&mut self, frame: &[u8], data: &mut Vec<u8>) -> Result<(), FrameError> {
         let nonce = self.nonce.take()?;
         let length = frame.len().checked_sub(TAG_BYTES).ok_or(FrameError::Authentication)?;
         data.clear();
@@ -96,6 +100,24 @@ impl Opener {
                 Err(FrameError::Authentication)
             }
         }
+    }
+}
+
+impl Open for Opener {
+    type Error = FrameError;
+    const GIVEN_UP: FrameError = FrameError::GivenUp;
+
+    fn missing(sealed: &[u8]) -> Result<usize, FrameError> {
+        let Some(length) = sealed.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(LENGTH_BYTES - sealed.len());
+        };
+        let announced = u16::from_be_bytes(*length);
+        check_length(announced)?;
+        Ok((LENGTH_BYTES + usize::from(announced)).saturating_sub(sealed.len()))
+    }
+
+    fn open_frame(&mut self, sealed: &mut Vec<u8>, data: &mut Vec<u8>) -> Result<(), FrameError> {
+        self.open(sealed.get(LENGTH_BYTES..).unwrap_or_default(), data)
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, s
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 
+use super::super::sealed::Seal as _;
 use super::super::wire::delimited;
 use super::super::{MAX_REQUEST_BYTES, MessageReader};
 use super::*;

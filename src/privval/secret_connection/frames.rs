@@ -5,6 +5,7 @@ use std::fmt;
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 
+use super::super::sealed::{Open, Seal};
 use super::keys::FrameKey;
 
 /// Data in one frame, in bytes; less is padded with zeros.
@@ -12,7 +13,7 @@ const CHUNK_BYTES: usize = 1024;
 const LENGTH_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
 /// A frame as it travels, in bytes.
-pub(super) const FRAME_BYTES: usize = LENGTH_BYTES + CHUNK_BYTES + TAG_BYTES;
+const FRAME_BYTES: usize = LENGTH_BYTES + CHUNK_BYTES + TAG_BYTES;
 
 /// Why a frame was refused, or not made. The connection is of no further use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +45,7 @@ impl NonceCounter {
 }
 
 /// Seals what goes.
-pub(super) struct Sealer {
+pub struct Sealer {
     cipher: ChaCha20Poly1305,
     nonce: NonceCounter,
 }
@@ -53,16 +54,6 @@ impl Sealer {
     pub(super) fn new(key: &FrameKey) -> Self {
         let cipher = ChaCha20Poly1305::new(&Key::from(**key));
         Self { cipher, nonce: NonceCounter(Some(0)) }
-    }
-
-    /// Appends `data` to `out` as whole frames.
-    pub(super) fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), FrameError> {
-        out.reserve(data.len().div_ceil(CHUNK_BYTES).saturating_mul(FRAME_BYTES));
-        for chunk in data.chunks(CHUNK_BYTES) {
-            // At most 1024, so nothing is cut off here.
-            self.seal_frame(chunk.len() as u32, chunk, out)?;
-        }
-        Ok(())
     }
 
     /// Appends one frame. `data` has at most 1024 bytes, and `length` says how many.
@@ -87,8 +78,23 @@ impl Sealer {
     }
 }
 
+impl Seal for Sealer {
+    type Error = FrameError;
+    /// Every reply, and most requests.
+    const MOST_BYTES: usize = 64 * 1024;
+
+    fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), FrameError> {
+        out.reserve(data.len().div_ceil(CHUNK_BYTES).saturating_mul(FRAME_BYTES));
+        for chunk in data.chunks(CHUNK_BYTES) {
+            // At most 1024, so nothing is cut off here.
+            self.seal_frame(chunk.len() as u32, chunk, out)?;
+        }
+        Ok(())
+    }
+}
+
 /// Opens what comes.
-pub(super) struct Opener {
+pub struct Opener {
     cipher: ChaCha20Poly1305,
     nonce: NonceCounter,
 }
@@ -100,7 +106,7 @@ impl Opener {
     }
 
     /// Turns a sealed frame into the data in it, perhaps none.
-    pub(super) fn open(&mut self, frame: &mut Vec<u8>) -> Result<(), FrameError> {
+    fn open(&mut self, frame: &mut Vec<u8>) -> Result<(), FrameError> {
         if frame.len() != FRAME_BYTES {
             return Err(FrameError::Authentication);
         }
@@ -113,6 +119,21 @@ impl Opener {
         }
         frame.truncate(LENGTH_BYTES + length as usize);
         frame.drain(..LENGTH_BYTES);
+        Ok(())
+    }
+}
+
+impl Open for Opener {
+    type Error = FrameError;
+    const GIVEN_UP: FrameError = FrameError::GivenUp;
+
+    fn missing(sealed: &[u8]) -> Result<usize, FrameError> {
+        Ok(FRAME_BYTES.saturating_sub(sealed.len()))
+    }
+
+    fn open_frame(&mut self, sealed: &mut Vec<u8>, data: &mut Vec<u8>) -> Result<(), FrameError> {
+        self.open(sealed)?;
+        std::mem::swap(sealed, data);
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+mod stream;
+
 use cometbft_p2p::{AsyncReadMsg as _, AsyncSecretConnection, AsyncWriteMsg as _, IdentitySecret};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -5,13 +7,12 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, s
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::fixtures::vote_request;
+use super::super::sealed::Seal as _;
 use super::super::wire::delimited;
 use super::super::{MAX_REQUEST_BYTES, MessageReader, proto};
-use super::frames::Sealer;
 use super::*;
 
-pub(super) type Ends =
-    (SecretReader<ReadHalf<DuplexStream>>, SecretWriter<WriteHalf<DuplexStream>>);
+type Ends = (SecretReader<ReadHalf<DuplexStream>>, SecretWriter<WriteHalf<DuplexStream>>);
 
 fn identity(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -24,7 +25,7 @@ async fn shake(stream: DuplexStream, seed: u8) -> Result<(Ends, PublicKey), Secr
 }
 
 /// Two ends over a pipe that holds `capacity` bytes.
-pub(super) async fn connected(capacity: usize) -> (Ends, Ends) {
+async fn connected(capacity: usize) -> (Ends, Ends) {
     let (near, far) = duplex(capacity);
     let ((near, far_key), (far, near_key)) =
         tokio::try_join!(shake(near, 1), shake(far, 2)).unwrap();
@@ -40,7 +41,7 @@ async fn tcp() -> (TcpStream, TcpStream) {
 }
 
 /// A vote request with an extension of so many bytes.
-pub(super) fn request(extension_bytes: usize) -> proto::Message {
+fn request(extension_bytes: usize) -> proto::Message {
     let mut request = vote_request();
     request.vote.as_mut().unwrap().extension =
         (0..extension_bytes).map(|position| position as u8).collect();

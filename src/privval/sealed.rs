@@ -1,22 +1,54 @@
-//! The two directions of a noise connection as byte streams.
+//! A sealed connection as two streams of bytes. What a frame is, each transport says itself.
 
+use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
-use super::frames::{CHUNK_BYTES, FrameError, LENGTH_BYTES, Opener, Sealer, check_length};
+/// How a transport opens its frames, which come in one order only.
+pub trait Open {
+    /// Why a frame was refused.
+    type Error: Error + Send + Sync + 'static;
+    /// A frame was refused before; what comes after it cannot be trusted.
+    const GIVEN_UP: Self::Error;
+
+    /// How many bytes of a frame, or of what says how long it is, are still to come after these.
+    ///
+    /// # Errors
+    /// The frame is refused by its length alone.
+    fn missing(sealed: &[u8]) -> Result<usize, Self::Error>;
+
+    /// Puts the data of a whole frame, perhaps none, in place of `data`. Leaves anything in `sealed`.
+    ///
+    /// # Errors
+    /// The frame is refused.
+    fn open_frame(&mut self, sealed: &mut Vec<u8>, data: &mut Vec<u8>) -> Result<(), Self::Error>;
+}
+
+/// How a transport seals its frames.
+pub trait Seal {
+    /// Why a frame was not made.
+    type Error: Error + Send + Sync + 'static;
+    /// Most data that is sealed into one buffer, in bytes.
+    const MOST_BYTES: usize;
+
+    /// Appends `data` to `out` as whole frames.
+    ///
+    /// # Errors
+    /// A frame was not made; what is in `out` then must not be sent.
+    fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Self::Error>;
+}
 
 /// Opens what the peer sealed. A stream of bytes: where a frame ends means nothing.
 /// A dropped read loses nothing.
 #[derive(Debug)]
-pub struct NoiseReader<R> {
+pub struct SealedReader<R, O> {
     io: BufReader<R>,
     /// Gone once a frame was refused.
-    opener: Option<Opener>,
-    /// The frame that is coming in, its length first. Grows with what has come, not with what was
-    /// announced.
+    opener: Option<O>,
+    /// The frame that is coming in. Grows with what has come, not with what was announced.
     sealed: Vec<u8>,
     /// The data of the last frame.
     chunk: Vec<u8>,
@@ -24,34 +56,21 @@ pub struct NoiseReader<R> {
     given: usize,
 }
 
-impl<R: AsyncRead + Unpin> NoiseReader<R> {
-    pub(super) fn new(io: BufReader<R>, opener: Opener) -> Self {
+impl<R: AsyncRead + Unpin, O: Open> SealedReader<R, O> {
+    pub(super) const fn new(io: BufReader<R>, opener: O) -> Self {
         Self { io, opener: Some(opener), sealed: Vec::new(), chunk: Vec::new(), given: 0 }
-    }
-
-    /// How many bytes of the frame, or of its length, are still to come.
-    fn missing(&self) -> Result<usize, FrameError> {
-        let Some(length) = self.sealed.first_chunk::<LENGTH_BYTES>() else {
-            return Ok(LENGTH_BYTES - self.sealed.len());
-        };
-        let announced = u16::from_be_bytes(*length);
-        check_length(announced)?;
-        Ok((LENGTH_BYTES + usize::from(announced)).saturating_sub(self.sealed.len()))
     }
 
     /// Opens the next frame into `chunk`; `false` if the stream ended before it.
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.opener.is_none() {
-            return Poll::Ready(Err(refused(FrameError::GivenUp)));
-        }
+        let Some(opener) = &mut self.opener else {
+            return Poll::Ready(Err(refused(O::GIVEN_UP)));
+        };
         loop {
-            let wanted = match self.missing() {
+            let wanted = match O::missing(&self.sealed) {
                 Ok(0) => break,
                 Ok(wanted) => wanted,
-                Err(error) => {
-                    self.opener = None;
-                    return Poll::Ready(Err(refused(error)));
-                }
+                Err(error) => return Poll::Ready(Err(self.give_up(error))),
             };
             let available = ready!(Pin::new(&mut self.io).poll_fill_buf(context))?;
             if available.is_empty() {
@@ -64,19 +83,21 @@ impl<R: AsyncRead + Unpin> NoiseReader<R> {
             self.sealed.extend_from_slice(part);
             Pin::new(&mut self.io).consume(taken);
         }
-        let Some(mut opener) = self.opener.take() else {
-            return Poll::Ready(Err(refused(FrameError::GivenUp)));
-        };
-        let frame = self.sealed.get(LENGTH_BYTES..).unwrap_or_default();
-        opener.open(frame, &mut self.chunk).map_err(refused)?;
-        self.opener = Some(opener);
+        if let Err(error) = opener.open_frame(&mut self.sealed, &mut self.chunk) {
+            return Poll::Ready(Err(self.give_up(error)));
+        }
         self.sealed.clear();
         self.given = 0;
         Poll::Ready(Ok(true))
     }
+
+    fn give_up(&mut self, error: O::Error) -> io::Error {
+        self.opener = None;
+        refused(error)
+    }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for NoiseReader<R> {
+impl<R: AsyncRead + Unpin, O: Open + Unpin> AsyncRead for SealedReader<R, O> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -105,15 +126,15 @@ impl<R: AsyncRead + Unpin> AsyncRead for NoiseReader<R> {
 /// Seals what goes to the peer. Takes whole messages and hands them to the transport at once; what that
 /// does not take stays here until the next write or flush.
 #[derive(Debug)]
-pub struct NoiseWriter<W> {
+pub struct SealedWriter<W, S> {
     io: W,
-    sealer: Sealer,
+    sealer: S,
     sealed: Vec<u8>,
     written: usize,
 }
 
-impl<W: AsyncWrite + Unpin> NoiseWriter<W> {
-    pub(super) const fn new(io: W, sealer: Sealer) -> Self {
+impl<W: AsyncWrite + Unpin, S: Seal> SealedWriter<W, S> {
+    pub(super) const fn new(io: W, sealer: S) -> Self {
         Self { io, sealer, sealed: Vec::new(), written: 0 }
     }
 
@@ -135,7 +156,7 @@ impl<W: AsyncWrite + Unpin> NoiseWriter<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for NoiseWriter<W> {
+impl<W: AsyncWrite + Unpin, S: Seal + Unpin> AsyncWrite for SealedWriter<W, S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -144,7 +165,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for NoiseWriter<W> {
         let this = self.get_mut();
         // Sealing cannot be taken back, so nothing is sealed while a call may still return pending.
         ready!(this.poll_drain(context))?;
-        let part = data.get(..CHUNK_BYTES).unwrap_or(data);
+        let part = data.get(..S::MOST_BYTES).unwrap_or(data);
         if let Err(error) = this.sealer.seal(part, &mut this.sealed) {
             this.sealed.clear();
             return Poll::Ready(Err(refused(error)));
@@ -168,6 +189,6 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for NoiseWriter<W> {
     }
 }
 
-fn refused(error: FrameError) -> io::Error {
+fn refused(error: impl Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -1,18 +1,26 @@
-use prost::Message as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+//! What the two directions do where frames, reads and writes do not meet.
 
-use super::super::super::{MAX_REQUEST_BYTES, MessageReader, write_message};
-use super::super::tests::{connected, request};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use super::*;
+
+/// What seals for a reader, and the pipe that it reads from.
+fn one_way() -> (Sealer, DuplexStream, SecretReader<DuplexStream>) {
+    let (near, far) = duplex(1 << 16);
+    let key = [7; 32].into();
+    let reader = SecretReader::new(BufReader::new(far), Opener::new(&key));
+    (Sealer::new(&key), near, reader)
+}
 
 #[tokio::test]
 async fn a_dropped_read_loses_nothing() {
-    let ((_, mut writer), (mut reader, _)) = connected(1 << 16).await;
+    let (mut sealer, mut near, mut reader) = one_way();
     let mut sealed = Vec::new();
-    writer.sealer.seal(&[7; 1500], &mut sealed).unwrap();
+    sealer.seal(&[7; 1500], &mut sealed).unwrap();
     let mut received = Vec::new();
     for part in sealed.chunks(100) {
-        writer.io.write_all(part).await.unwrap();
+        near.write_all(part).await.unwrap();
         loop {
             tokio::select! {
                 biased;
@@ -26,15 +34,15 @@ async fn a_dropped_read_loses_nothing() {
 
 #[tokio::test]
 async fn a_length_may_straddle_frames_and_frames_may_be_empty() {
-    let ((_, mut writer), (reader, _)) = connected(1 << 16).await;
+    let (mut sealer, mut near, reader) = one_way();
     let message = request(200).encode_length_delimited_to_vec();
     let (first, rest) = message.split_at(1);
     let mut sealed = Vec::new();
     for part in [b"".as_slice(), first, b"", b"", rest] {
         let length = u32::try_from(part.len()).unwrap();
-        writer.sealer.seal_frame(length, part, &mut sealed).unwrap();
+        sealer.seal_frame(length, part, &mut sealed).unwrap();
     }
-    writer.io.write_all(&sealed).await.unwrap();
+    near.write_all(&sealed).await.unwrap();
     let mut reader = MessageReader::new(reader, MAX_REQUEST_BYTES);
     assert_eq!(reader.read().await.unwrap().unwrap(), message[2..]);
 }
@@ -63,19 +71,20 @@ impl AsyncWrite for Recorder {
 
 #[tokio::test]
 async fn a_message_of_several_frames_leaves_in_one_write() {
-    let mut writer = SecretWriter::new(Recorder(Vec::new()), &[7; 32].into());
+    let mut recorder = Recorder(Vec::new());
+    let mut writer = SecretWriter::new(&mut recorder, Sealer::new(&[7; 32].into()));
     write_message(&mut writer, &[1; 3000]).await.unwrap();
-    assert_eq!(writer.io.0, [3 * 1044]);
+    assert_eq!(recorder.0, [3 * 1044]);
 }
 
 #[tokio::test]
 async fn a_tampered_frame_ends_the_connection_for_good() {
-    let ((_, mut writer), (mut reader, _)) = connected(1 << 16).await;
+    let (mut sealer, mut near, mut reader) = one_way();
     let mut sealed = Vec::new();
-    writer.sealer.seal(b"first", &mut sealed).unwrap();
-    writer.sealer.seal(b"second", &mut sealed).unwrap();
+    sealer.seal(b"first", &mut sealed).unwrap();
+    sealer.seal(b"second", &mut sealed).unwrap();
     sealed[10] ^= 1;
-    writer.io.write_all(&sealed).await.unwrap();
+    near.write_all(&sealed).await.unwrap();
     let mut buffer = [0; 8];
     for expected in [FrameError::Authentication, FrameError::GivenUp, FrameError::GivenUp] {
         let error = reader.read(&mut buffer).await.unwrap_err();
@@ -87,12 +96,11 @@ async fn a_tampered_frame_ends_the_connection_for_good() {
 #[tokio::test]
 async fn a_stream_cut_within_a_frame_is_an_error_and_between_frames_an_end() {
     for (kept, cut_off) in [(1044, false), (1043, true), (1, true)] {
-        let ((near_reader, mut writer), (mut reader, _)) = connected(1 << 16).await;
+        let (mut sealer, mut near, mut reader) = one_way();
         let mut sealed = Vec::new();
-        writer.sealer.seal(b"vote", &mut sealed).unwrap();
-        writer.io.write_all(&sealed[..kept]).await.unwrap();
-        writer.shutdown().await.unwrap();
-        drop((near_reader, writer));
+        sealer.seal(b"vote", &mut sealed).unwrap();
+        near.write_all(&sealed[..kept]).await.unwrap();
+        drop(near);
         let mut received = Vec::new();
         let read = reader.read_to_end(&mut received).await;
         if cut_off {

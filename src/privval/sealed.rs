@@ -7,6 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
+/// Frames that are opened before the other connections of this thread have their turn. What has come in
+/// costs a reader no waiting, so a peer that sends tiny frames could hold the thread for long otherwise.
+const FRAMES_A_TURN: u32 = 64;
+
 /// How a transport opens its frames, which come in one order only.
 pub trait Open {
     /// Why a frame was refused.
@@ -54,11 +58,20 @@ pub struct SealedReader<R, O> {
     chunk: Vec<u8>,
     /// How much of it was given out.
     given: usize,
+    /// Frames opened since the last turn of others.
+    in_turn: u32,
 }
 
 impl<R: AsyncRead + Unpin, O: Open> SealedReader<R, O> {
     pub(super) const fn new(io: BufReader<R>, opener: O) -> Self {
-        Self { io, opener: Some(opener), sealed: Vec::new(), chunk: Vec::new(), given: 0 }
+        Self {
+            io,
+            opener: Some(opener),
+            sealed: Vec::new(),
+            chunk: Vec::new(),
+            given: 0,
+            in_turn: 0,
+        }
     }
 
     /// Opens the next frame into `chunk`; `false` if the stream ended before it.
@@ -115,6 +128,12 @@ impl<R: AsyncRead + Unpin, O: Open + Unpin> AsyncRead for SealedReader<R, O> {
                 this.given += part.len();
                 return Poll::Ready(Ok(()));
             }
+            if this.in_turn >= FRAMES_A_TURN {
+                this.in_turn = 0;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            this.in_turn = this.in_turn.saturating_add(1);
             // Frames without data are legal and mean nothing.
             if !ready!(this.poll_frame(context))? {
                 return Poll::Ready(Ok(()));

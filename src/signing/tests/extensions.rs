@@ -430,7 +430,7 @@ fn what_is_computed_beside_the_plane_is_bounded() {
         cluster.run();
         cluster.fill_pools();
     }
-    assert_eq!(cluster.nodes[&id(2)].tasks.len(), 8);
+    assert_eq!(cluster.nodes[&id(2)].tasks.len(), 4);
     let busy = cluster.failures.iter().filter(|failure| **failure == Failure::Busy).count();
     assert!(busy > 0);
     // With its arithmetic back it signs again.

@@ -47,6 +47,33 @@ async fn a_length_may_straddle_frames_and_frames_may_be_empty() {
     assert_eq!(reader.read().await.unwrap().unwrap(), message[2..]);
 }
 
+/// Everything is there, and still the reader does not hold its thread until the end.
+#[tokio::test]
+async fn a_flood_of_empty_frames_gives_others_their_turn() {
+    let (mut near, far) = duplex(1 << 20);
+    let key = [7; 32].into();
+    let mut sealer = Sealer::new(&key);
+    let mut reader = SecretReader::new(BufReader::with_capacity(1 << 20, far), Opener::new(&key));
+    let mut sealed = Vec::new();
+    for _ in 0..640 {
+        sealer.seal_frame(0, b"", &mut sealed).unwrap();
+    }
+    sealer.seal(b"end", &mut sealed).unwrap();
+    near.write_all(&sealed).await.unwrap();
+    let mut turns = 0;
+    let mut buffer = [0; 8];
+    loop {
+        let mut read = std::pin::pin!(reader.read(&mut buffer));
+        let polled = std::future::poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+        match polled {
+            Poll::Ready(length) => break assert_eq!(length.unwrap(), 3),
+            Poll::Pending => turns += 1,
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(turns >= 10, "{turns} turns of others");
+}
+
 /// Remembers how long each write was, and takes what fits.
 struct Recorder(Vec<usize>);
 

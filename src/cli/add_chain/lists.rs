@@ -131,3 +131,33 @@ pub(super) fn takes_over(
         other_key: hash(own, chain).is_some(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Algorithm, CertificatePin, Member, MemberId};
+
+    #[test]
+    fn a_key_of_another_chain_is_refused_under_every_algorithm_that_it_has() {
+        let id = MemberId::new(1).unwrap();
+        let pin = CertificatePin([1; 32]);
+        let member = Member { id, address: "10.0.0.1:2222".to_owned(), certificate: pin };
+        let point = |algorithm| PublicKey::new(algorithm, vec![2; 33]).unwrap();
+        let chain = |name: &str| ChainId::new(name).unwrap();
+        let key = ClusterKey {
+            chain: chain("a"),
+            public_key: point(Algorithm::Secp256k1),
+            threshold: None,
+            generation: 1,
+            verifying_shares: BTreeMap::new(),
+        };
+        let list = Cluster::new(1, vec![member], vec![key]).unwrap();
+        let refused = |key: &PublicKey| check_new_key(&list, Path::new("l"), &chain("b"), key);
+        for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+            let same = refused(&point(algorithm));
+            assert!(matches!(same, Err(AddError::SameKey { chain }) if chain.as_str() == "a"));
+        }
+        refused(&PublicKey::new(Algorithm::Secp256k1, vec![3; 33]).unwrap()).unwrap();
+        refused(&PublicKey::ed25519([2; 32])).unwrap();
+    }
+}

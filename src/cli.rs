@@ -93,7 +93,8 @@ pub fn main() -> ExitCode {
     // Whatever this process makes, sled's files too, is for its owner alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Bad usage ends here, with exit code 2.
-    let matches = Cli::command().get_matches();
+    let program = variables::without_empty(Cli::command(), &variables::is_empty);
+    let matches = program.get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli, &matches) {
         Ok(()) => ExitCode::SUCCESS,

@@ -181,6 +181,76 @@ fn refuses_what_would_not_be_one_more_chain_of_this_cluster_and_changes_nothing(
     run(&join(&ceremony, SECOND)).refused(3, &["has chain", SECOND, "already"]);
 }
 
+#[test]
+fn refuses_what_is_no_home_and_no_list_of_members_with_what_to_give() {
+    let ceremony = split();
+    let all = homes(&ceremony);
+    let wrong = ceremony.path("nowhere");
+    for verb in [second(&ceremony, SECOND), without(ceremony.init_args(0), "--home")] {
+        let ended = run(&and(verb, &["--join", &all[0], &all[1], &wrong]));
+        ended
+            .refused(2, &["--join: ", "nowhere/cosigner.toml: not found", "the cluster's members"]);
+        assert!(!ended.stderr.contains("--home"), "{}", ended.stderr);
+    }
+    for (given, says) in [
+        (format!("{}/cosigner.toml", all[0]), "not a list of members (line "),
+        (all[0].clone(), "a directory"),
+        (wrong.clone(), "not found"),
+    ] {
+        let ended = run(&with(members(&ceremony, SECOND), "--members", &given));
+        ended.refused(2, &["--members ", &given, says, "Give cluster.toml"]);
+        assert!(!ended.stderr.contains("--home"), "{}", ended.stderr);
+    }
+    // A damaged list is named by its line, as everywhere.
+    let list = ceremony.home(1).join("cluster.toml");
+    fs::write(&list, "serail = 1\n").unwrap();
+    let list = list.display().to_string();
+    run(&with(members(&ceremony, SECOND), "--members", &list)).refused(2, &["cluster.toml:1: "]);
+}
+
+#[test]
+fn a_node_alone_is_told_how_it_gets_another_chain() {
+    let ceremony = Ceremony::new();
+    run(&ceremony.init_args(0)).done();
+    let home = ceremony.path("home");
+    let join = and(without(ceremony.init_args(0), "--home"), &["--join", &home]);
+    let join = with(join, "--chain-id", SECOND);
+    run(&join).refused(
+        2,
+        &["signs alone", "second [[chain]]", "cosigner state init --home", "`cosigner init`"],
+    );
+    // As it says.
+    ceremony.write("second.json", &ceremony::key_file());
+    let path = format!("{home}/cosigner.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let key =
+        format!("key = {{ backend = \"file\", path = \"{}\" }}", ceremony.path("second.json"));
+    fs::write(&path, format!("{text}\n[[chain]]\nid = \"{SECOND}\"\n{key}\n")).unwrap();
+    cosigner(&["state", "init", "--home", &home, "--chain-id", SECOND, "--height", "9"]).done();
+    cosigner(&["config", "check", "--home", &home, "--ops-listen", ""]).done();
+}
+
+/// A list of before, with its shares in one inline table, is the same list.
+#[test]
+fn homes_with_the_older_form_of_the_list_are_joined() {
+    let ceremony = split();
+    for id in 1..=3 {
+        let path = ceremony.home(id).join("cluster.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (head, shares) = text.split_once("\n[key.verifying_shares]\n").unwrap();
+        let shares: String = shares.lines().map(|line| format!("    {line},\n")).collect();
+        fs::write(&path, format!("{head}verifying_shares = {{\n{shares}}}\n")).unwrap();
+        ceremony.check(id).done();
+    }
+    let before = texts(&ceremony);
+    run(&join(&ceremony, SECOND)).done();
+    // Cut off after the first home, by a release that wrote the older form.
+    fs::write(ceremony.home(3).join("cosigner.toml"), &before[4]).unwrap();
+    fs::write(ceremony.home(3).join("cluster.toml"), &before[5]).unwrap();
+    run(&join(&ceremony, SECOND)).done();
+    assert_added(&ceremony, SECOND);
+}
+
 /// Every place between two writes at which a crash can leave the homes.
 #[test]
 fn a_join_that_was_cut_off_is_finished_by_the_same_command() {

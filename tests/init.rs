@@ -378,6 +378,106 @@ fn two_nodes_alone_do_not_use_one_key_file() {
 }
 
 #[test]
+fn two_chains_of_a_node_alone_do_not_use_one_key_file_but_each_its_own() {
+    let ceremony = Ceremony::new();
+    let report = run(&ceremony.init_args(0)).done();
+    assert!(report.contains("nothing below is signed\n"), "nobody else is there: {report}");
+    let file = home(&ceremony).cosigner_toml();
+    let first = fs::read_to_string(&file).unwrap();
+    let second = |path: &str| {
+        let path = ceremony.path(path);
+        format!(
+            "{first}\n[[chain]]\nid = \"second-1\"\npublic_key = \"{PUBLIC_KEY}\"\n\
+             key = {{ backend = \"file\", path = \"{path}\" }}\n"
+        )
+    };
+    let refused = [
+        "chain second-1: ",
+        "chain test-chain-1 of this home has this key file already",
+        "give chain second-1 a key of its own",
+    ];
+    std::os::unix::fs::symlink(ceremony.path("key.json"), ceremony.path("soft.json")).unwrap();
+    fs::hard_link(ceremony.path("key.json"), ceremony.path("hard.json")).unwrap();
+    fs::write(&file, second("key.json")).unwrap();
+    at_home(&ceremony, &["state", "init", "--chain-id", "second-1", "--never-signed"]).done();
+    for path in ["key.json", "soft.json", "hard.json"] {
+        fs::write(&file, second(path)).unwrap();
+        let ended = check(&ceremony);
+        ended.refused(3, &refused);
+        assert!(!ended.stderr.contains("another cosigner"), "{}", ended.stderr);
+    }
+    // Not there yet, it would be found out when it comes, by which one is faster.
+    fs::rename(ceremony.path("key.json"), ceremony.path("away.json")).unwrap();
+    fs::write(&file, second("key.json")).unwrap();
+    check(&ceremony).refused(3, &refused);
+    fs::rename(ceremony.path("away.json"), ceremony.path("key.json")).unwrap();
+    // The chain id is in the sign bytes, so another file is the operator's decision.
+    fs::copy(ceremony.path("key.json"), ceremony.path("own.json")).unwrap();
+    fs::write(&file, second("own.json")).unwrap();
+    check(&ceremony).done();
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_waited_for_if_its_public_key_is_given() {
+    let ceremony = Ceremony::new();
+    let away = |cosigners| with(ceremony.init_args(cosigners), "--path", &ceremony.path("later"));
+    let says = ["later: not found", "or correct --path", "With --public-key"];
+    for cosigners in [0, 3] {
+        let ended = run(&away(cosigners));
+        ended.refused(2, &says);
+        assert!(!ended.stderr.contains("cosigner.toml"), "{}", ended.stderr);
+        ceremony.nothing_written();
+    }
+    for cosigners in [0, 3] {
+        let made = run(&and(away(cosigners), &["--public-key", PUBLIC_KEY]));
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        for says in ["warning: ", "later: not found", "The public key is the one that you gave"] {
+            assert!(made.stderr.contains(says), "no {says} in {}", made.stderr);
+        }
+        assert!(made.stdout.contains(ADDRESS), "{}", made.stdout);
+    }
+    check(&ceremony).refused(1, &["later: not found"]);
+    ceremony.write("later", &ceremony::key_file().replace(PUBLIC_KEY, OTHER_KEY));
+    check(&ceremony).refused(2, &["later"]);
+    ceremony.write("later", &ceremony::key_file());
+    check(&ceremony).done();
+}
+
+#[test]
+fn another_key_is_told_in_base64_as_everywhere() {
+    let ceremony = Ceremony::new();
+    let other = and(ceremony.init_args(0), &["--public-key", OTHER_KEY]);
+    run(&other).refused(3, &["holds another key", PUBLIC_KEY, OTHER_KEY]);
+    run(&ceremony.init_args(0)).done();
+    let path = home(&ceremony).cosigner_toml();
+    let text = fs::read_to_string(&path).unwrap().replace(PUBLIC_KEY, OTHER_KEY);
+    fs::write(&path, text).unwrap();
+    check(&ceremony).refused(3, &["holds another key", PUBLIC_KEY, OTHER_KEY]);
+}
+
+#[test]
+fn steps_with_a_noise_validator_fit_a_terminal_but_for_the_setting() {
+    let ceremony = Ceremony::new();
+    let noise = "noise://12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB@10.0.0.1:26659";
+    for cosigners in [0, 3] {
+        let args = with(ceremony.init_args(cosigners), "--validator", noise);
+        let args = with(args, if cosigners == 0 { "--home" } else { "--out" }, &ceremony.path("n"));
+        let made = run(&args);
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        let (_, steps) = made.stdout.split_once("Next:\n").unwrap();
+        let mut settings = 0;
+        for line in steps.lines() {
+            let set = line.trim_start();
+            settings += usize::from(set.starts_with("priv_validator_laddr = \"noise://"));
+            let whole = set.starts_with("priv_validator_laddr") || set.starts_with("scp");
+            assert!(whole || line.chars().count() <= 100, "{steps}");
+        }
+        assert_eq!(settings, 1, "{steps}");
+        fs::remove_dir_all(ceremony.path("n")).unwrap();
+    }
+}
+
+#[test]
 fn refuses_a_pinned_key_that_the_member_list_does_not_have() {
     let ceremony = Ceremony::new();
     run(&ceremony.init_args(2)).done();

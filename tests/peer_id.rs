@@ -172,3 +172,12 @@ fn the_identity_can_stand_elsewhere_and_config_show_says_where() {
     assert!(line.contains("../kms-identity.json") && line.ends_with("cosigner.toml"), "{line}");
     cosigner(&["peer-id", "--new", "--home", &home]).refused(3, &["kms-identity.json"]);
 }
+
+#[test]
+fn an_identity_is_made_in_a_home_and_where_there_is_none_its_makers_are_named() {
+    let ceremony = Ceremony::new();
+    let nowhere = ceremony.path("nowhere");
+    let says = ["cosigner.toml: not found", "`cosigner split-key`", "`cosigner init`", "--home"];
+    cosigner(&["peer-id", "--new", "--home", &nowhere]).refused(2, &says);
+    assert!(!Path::new(&nowhere).exists());
+}

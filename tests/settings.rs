@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -100,10 +101,60 @@ fn a_variable_that_nothing_reads_is_warned_of() {
     let checked = with_variables(&variables, &args);
     assert_eq!(checked.code, 0, "{}", checked.stderr);
     assert!(checked.stderr.contains(says), "{}", checked.stderr);
+    let shown = with_variables(&variables, &["config", "show", "--home", &home]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(shown.stderr.contains(says), "{}", shown.stderr);
+    assert!(!shown.stdout.contains("LOGLEVEL"), "{}", shown.stdout);
     // A start that is refused later has said so, too.
     std::fs::remove_file(ceremony.watermark(1)).unwrap();
     let started = with_variables(&variables, &["start", "--home", &home, "--ops-listen", ""]);
     started.refused(3, &["WARN", says]);
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set_where_empty_means_nothing() {
+    let ceremony = Ceremony::new();
+    ceremony.split().done();
+    let home = ceremony.home(1).display().to_string();
+    let empty = [
+        "COSIGNER_HOME",
+        "COSIGNER_VALIDATOR",
+        "COSIGNER_OPS_LISTEN",
+        "COSIGNER_LOG_LEVEL",
+        "COSIGNER_LOG_FORMAT",
+        "COSIGNER_PASSPHRASE_FILE",
+        "COSIGNER_LOGLEVEL",
+    ]
+    .map(|name| (name, ""));
+    let ended = with_variables(&empty, &["config", "show", "--home", &home]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let shown = shown(&ended.stdout);
+    let is = |key: &str, value: &str, origin: &str| {
+        let expected = (value.to_owned(), origin.to_owned());
+        assert_eq!(shown.get(key), Some(&expected), "{key} in\n{}", ended.stdout);
+    };
+    is("ops.listen", "\"\"", "COSIGNER_OPS_LISTEN");
+    is("validator.\"test-chain-1\"", "\"tcp://127.0.0.1:26659\"", "cosigner.toml");
+    is("log.format", "\"text\"", "cosigner.toml");
+    with_variables(&empty, &["config", "check", "--home", &home]).done();
+    // It comes as far as what is wrong with the home.
+    std::fs::remove_file(ceremony.watermark(1)).unwrap();
+    with_variables(&empty, &["start", "--home", &home]).refused(3, &["watermark"]);
+    // On the command line an empty value is a mistake.
+    let flag = ["config", "show", "--home", &home, "--validator", ""];
+    with_variables(&[], &flag)
+        .refused(2, &["tcp://host:port, unix:///path/to/socket or noise://PEERID@ip:port"]);
+}
+
+#[test]
+fn a_height_jump_below_nothing_is_refused_without_the_largest_number_there_is() {
+    let ceremony = Ceremony::new();
+    ceremony.split().done();
+    let jump = "[[chain]]\nheight_jump = { most = -1 }";
+    ceremony.edit(1, "cosigner.toml", "[[chain]]", jump);
+    let ended = ceremony.check(1);
+    ended.refused(2, &["`most`", "`-1`", "a number, 0 or more"]);
+    assert!(!ended.stderr.contains("9223"), "{}", ended.stderr);
 }
 
 #[test]
@@ -168,4 +219,11 @@ fn completions_and_pages_are_printed() {
     assert!(cosigner(&["man", "--out", &out]).done().contains(&out));
     let page = std::fs::read_to_string(format!("{out}/cosigner-config-check.1")).unwrap();
     assert!(page.contains(".TH cosigner-config-check 1"), "{page}");
+    // The process's own mask is 077.
+    let deep = ceremony.path("share/man/man1");
+    cosigner(&["man", "--out", &deep]).done();
+    for name in ["man1", "share", "share/man", "share/man/man1", "share/man/man1/cosigner.1"] {
+        let mode = std::fs::metadata(ceremony.path(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, if name.ends_with(".1") { 0o644 } else { 0o755 }, "{name}");
+    }
 }

@@ -18,7 +18,7 @@ use cosigner::types::ChainId;
 #[path = "support/ceremony.rs"]
 mod ceremony;
 
-use ceremony::{ADDRESS, CHAIN, Ceremony, VALCONS, cosigner, key_file, modes, run};
+use ceremony::{ADDRESS, CHAIN, Ceremony, VALCONS, cosigner, key_file, modes, run, without};
 
 #[test]
 fn writes_homes_that_are_fit_to_start_as_they_are() {
@@ -367,6 +367,17 @@ fn a_taken_port_is_found_before_the_start() {
     ceremony.split().done();
     let _taken = TcpListener::bind(ceremony.address(0)).unwrap();
     ceremony.check(1).refused(2, &["[node] listen", &ceremony.address(0)]);
+}
+
+#[test]
+fn a_split_among_nobody_names_every_way_to_say_whom() {
+    let ceremony = Ceremony::new();
+    let mut args = ceremony.args();
+    while args.iter().any(|arg| arg == "--cosigner") {
+        args = without(args, "--cosigner");
+    }
+    run(&args).refused(2, &["--cosigner <HOST:PORT>", "--join <HOME>", "--members <CLUSTER_TOML>"]);
+    ceremony.nothing_written();
 }
 
 #[test]

@@ -29,7 +29,9 @@ pub enum KeyFault {
     #[error("has no such key: {0}")]
     NotFound(String),
     /// The key is there and is another one. Never used.
-    #[error("holds another key: its public key is {found:?}, expected was {expected:?}")]
+    #[error(
+        "holds another key: its public key is {}, expected was {}", found.base64(), expected.base64()
+    )]
     WrongKey {
         /// The chain's.
         expected: PublicKey,

@@ -74,8 +74,8 @@ pub enum FileKeyError {
     },
     /// A key, and not the one that is wanted.
     #[error(
-        "{path}: holds another key: its public key is {found:?}, expected was {expected:?}; \
-         put the chain's own key there", path = path.display()
+        "{path}: holds another key: its public key is {}, expected was {}; \
+         put the chain's own key there", found.base64(), expected.base64(), path = path.display()
     )]
     WrongKey {
         /// The file.
@@ -129,7 +129,8 @@ fn tried(secret: &Secret) -> Option<PublicKey> {
 
 impl FileKeyError {
     /// Whether it may pass by itself: the file comes, or can be read again.
-    pub(super) const fn may_pass(&self) -> bool {
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
         matches!(self, Self::File(SecretFileError::Missing { .. } | SecretFileError::Io { .. }))
     }
 

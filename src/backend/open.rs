@@ -76,6 +76,18 @@ impl Backends {
     }
 }
 
+impl OpenError {
+    /// Whether it may come right by itself, so that a key whose public half is known can be waited for.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::NotBuilt { .. } => false,
+            Self::File(why) => why.may_pass(),
+            Self::Fault { fault, .. } => fault.may_pass(),
+        }
+    }
+}
+
 impl Backends {
     /// Opens a key whose public half is known, as a node does that starts: a file that is not there yet,
     /// and whatever is in a token, is opened by the first who uses the key or asks for its health. So

@@ -22,7 +22,8 @@ pub(super) const TEST_MESSAGE: &[u8] = b"cosigner: is this key there?";
 /// # Errors
 /// [`KeyFault::Unfit`] for bytes that nobody can have the private half of.
 pub(super) fn verifier(key: &PublicKey) -> Result<Verifier, KeyFault> {
-    Verifier::new(key).map_err(|why| KeyFault::Unfit(format!("its public key {key:?}: {why}")))
+    Verifier::new(key)
+        .map_err(|why| KeyFault::Unfit(format!("its public key {}: {why}", key.base64())))
 }
 
 /// I5: the signature of `what` as CometBFT writes it, if what the backend made is one. ECDSA comes as

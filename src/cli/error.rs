@@ -48,6 +48,15 @@ pub enum CliError {
     /// Who we are for `noise://` validators.
     #[error(transparent)]
     NoiseIdentity(#[from] NoiseIdentityError),
+    /// `peer-id --new` where there is no home.
+    #[error(
+        "{file}: not found; --new is for a home that is there, is --home (or COSIGNER_HOME) the right directory? \
+         `cosigner split-key` and `cosigner init` make homes, and identity.json with them", file = file.display()
+    )]
+    NoHomeForIdentity {
+        /// What a home has.
+        file: std::path::PathBuf,
+    },
     /// A watermark file.
     #[error(transparent)]
     Watermark(#[from] FileError),
@@ -191,6 +200,7 @@ impl CliError {
             Self::KeyFault { fault, .. } | Self::ServiceKeyFault { fault, .. } => of_fault(fault),
             Self::NoHome
             | Self::Config(_)
+            | Self::NoHomeForIdentity { .. }
             | Self::UnknownChain { .. }
             | Self::NoSuchForm { .. }
             | Self::WhichChain { .. }

@@ -109,7 +109,8 @@ pub(super) fn run(
     }
     let home = if args.cosigners.is_empty() { Some(home()?) } else { None };
     let mut backends = Backends::default();
-    let open = |source: &Source, expected: Option<&PublicKey>| backends.open(source, expected);
+    let open =
+        |source: &Source, expected: Option<&PublicKey>| plan::open(&mut backends, source, expected);
     let plan = Plan::check(args, home, now(), open)?;
     for warning in &plan.warnings {
         eprintln!("warning: {warning}");

@@ -1,6 +1,6 @@
 //! `man`.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn write_all(out: &Path) -> Result<usize, CliError> {
         let path = path.to_owned();
         move |source| CliError::Page { path, source }
     };
-    fs::create_dir_all(out).map_err(failed(out))?;
+    make_directory(out).map_err(failed(out))?;
     let mut pages = Vec::new();
     collect(super::program(), &mut pages);
     for page in &pages {
@@ -48,9 +48,18 @@ fn write_all(out: &Path) -> Result<usize, CliError> {
         let text = render(page.clone()).map_err(failed(&path))?;
         fs::write(&path, text).map_err(failed(&path))?;
         // A page is for all to read, whatever this process's mask for files that are not.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(failed(&path))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).map_err(failed(&path))?;
     }
     Ok(pages.len())
+}
+
+/// Makes a directory that is not there, and those above it, for all to look into: whatever this
+/// process's mask for what is not. One that is there stays as it is.
+fn make_directory(out: &Path) -> io::Result<()> {
+    let is_new = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let new: Vec<&Path> = out.ancestors().take_while(is_new).collect();
+    fs::create_dir_all(out)?;
+    new.into_iter().try_for_each(|path| fs::set_permissions(path, Permissions::from_mode(0o755)))
 }
 
 /// The program and all its commands.
@@ -96,7 +105,9 @@ mod tests {
         }
         let text = fs::read_to_string(out.path().join("cosigner-state-ceiling.1")).unwrap();
         assert!(text.contains("Example"), "{text}");
-        // Again: they are replaced.
+        // Again: they are replaced, and the directory that was there stays as it is.
+        fs::set_permissions(out.path(), Permissions::from_mode(0o700)).unwrap();
         assert_eq!(write_all(out.path()).unwrap(), pages);
+        assert_eq!(fs::metadata(out.path()).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

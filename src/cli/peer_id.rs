@@ -1,6 +1,8 @@
 //! `peer-id`.
 
-use crate::config::{Home, Overrides, Settings, create_noise_identity, read_noise_identity};
+use crate::config::{
+    ConfigError, Home, Overrides, Settings, create_noise_identity, read_noise_identity,
+};
 
 use super::CliError;
 
@@ -24,7 +26,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(home: &Home, args: &Args) -> Result<(), CliError> {
-    let path = Settings::read(home, &Overrides::default())?.noise_identity;
+    let settings = Settings::read(home, &Overrides::default()).map_err(|error| match error {
+        ConfigError::Missing { file } if args.new => CliError::NoHomeForIdentity { file },
+        other => other.into(),
+    });
+    let path = settings?.noise_identity;
     let identity = if args.new {
         create_noise_identity(&path)?
     } else {

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::config::{Home, in_force};
+use crate::config::{Home, Settings, in_force};
 
 use super::CliError;
 use super::overrides::OverrideArgs;
+use super::variables;
 
 /// Print each setting with its value and where that comes from
 ///
@@ -26,12 +27,16 @@ pub(super) struct Args {
 
 /// `matches` are those of this command: they know flags from variables.
 pub(super) fn run(home: &Home, args: &Args, matches: &ArgMatches) -> Result<(), CliError> {
+    let overrides = args.overrides.overrides();
+    for stray in variables::unread(&Settings::read(home, &overrides)?) {
+        eprintln!("warning: {stray}");
+    }
     let mut lines = vec![(
         "home".to_owned(),
         home.root().display().to_string(),
         origin(matches, "home").unwrap_or("default").to_owned(),
     )];
-    for setting in in_force(home, &args.overrides.overrides())? {
+    for setting in in_force(home, &overrides)? {
         let flag = match setting.key.as_str() {
             "ops.listen" => Some("ops_listen"),
             "log.level" => Some("log_level"),

@@ -12,6 +12,7 @@ mod report;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use getrandom::SysRng;
 
 use crate::config::{Bech32Prefix, HostPort, KeySource};
@@ -41,7 +42,7 @@ pub(super) use error::SplitError;
 ///
 /// Run it on a machine that is not on a network, or on the validator after stopping it for good.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(group = ArgGroup::new("among").required(true), after_help = "\
 Examples:
   cosigner split-key --key-file priv_validator_key.json --chain-id cosmoshub-4 --threshold 2 \\
       --cosigner 10.0.0.11:2222 --cosigner 10.0.0.12:2222 --cosigner 10.0.0.13:2222 \\
@@ -70,17 +71,17 @@ pub(super) struct Args {
     #[arg(
         long = "cosigner",
         value_name = "HOST:PORT",
-        required_unless_present_any = ["join", "members"],
+        group = "among",
         conflicts_with_all = ["join", "members"]
     )]
     cosigners: Vec<HostPort>,
     /// The homes of all members of a cluster, stopped: adds the chain to them. Run again after a
     /// failure, it goes on where it ended
-    #[arg(long, value_name = "HOME", num_args = 1.., conflicts_with_all = ["members", "out"])]
+    #[arg(long, value_name = "HOME", num_args = 1.., group = "among", conflicts_with_all = ["members", "out"])]
     join: Vec<PathBuf>,
     /// cluster.toml of a cluster whose homes are on other machines: writes OUT/cosigner-1.share … for
     /// `cosigner share import` there
-    #[arg(long, value_name = "CLUSTER_TOML")]
+    #[arg(long, value_name = "CLUSTER_TOML", group = "among")]
     members: Option<PathBuf>,
     #[command(flatten)]
     floor: FloorArgs,

@@ -186,13 +186,14 @@ fn render_key(text: &mut String, key: &ClusterKey) {
         let _ = writeln!(text, "algorithm = \"{algorithm}\"");
     }
     if let Some(threshold) = key.threshold {
-        let share = |(id, share): (&MemberId, &[u8; 32])| {
-            format!("    {id} = \"{}\",\n", BASE64.encode(share))
-        };
+        let share =
+            |(id, share): (&MemberId, &[u8; 32])| format!("{id} = \"{}\"\n", BASE64.encode(share));
         let shares: String = key.verifying_shares.iter().map(share).collect();
-        let _ = writeln!(
+        // A table of its own, which belongs to the [[key]] above it: TOML 1.0 has no inline table of
+        // several lines.
+        let _ = write!(
             text,
-            "threshold = {}\ngeneration = {}\nverifying_shares = {{\n{shares}}}",
+            "threshold = {}\ngeneration = {}\n\n[key.verifying_shares]\n{shares}",
             threshold.t(),
             key.generation
         );
@@ -230,6 +231,35 @@ mod tests {
         let text = render_cluster(&cluster());
         let read = parse_cluster(&text, Path::new("cluster.toml")).unwrap();
         assert_eq!(read, cluster());
+        assert_eq!(render_cluster(&read), text);
+    }
+
+    #[test]
+    fn shares_are_a_table_of_their_own_and_the_inline_form_is_read_as_the_same_list() {
+        let mut keys: Vec<ClusterKey> = cluster().keys().values().cloned().collect();
+        keys.push(ClusterKey { chain: ChainId::new("b").unwrap(), ..keys[0].clone() });
+        let members = cluster().members().values().cloned().collect();
+        let two = Cluster::new(1, members, keys).unwrap();
+        let text = render_cluster(&two);
+        assert_eq!(text.matches("\n[key.verifying_shares]\n1 = \"").count(), 2, "{text}");
+        // TOML 1.0: no line break inside { … }.
+        assert!(!text.contains('{'), "{text}");
+        // As lists were written before.
+        let mut inline = String::new();
+        for line in text.lines() {
+            let share = line.starts_with(|first: char| first.is_ascii_digit());
+            inline.push_str(&match line {
+                "[key.verifying_shares]" => "verifying_shares = {\n".to_owned(),
+                _ if share && line.starts_with('3') => format!("    {line},\n}}\n"),
+                _ if share => format!("    {line},\n"),
+                _ => format!("{line}\n"),
+            });
+        }
+        let read = parse_cluster(&inline, Path::new("cluster.toml")).unwrap();
+        assert_eq!(read, two);
+        for chain in two.keys().keys() {
+            assert_eq!(read.key_hash(chain), two.key_hash(chain));
+        }
         assert_eq!(render_cluster(&read), text);
     }
 
@@ -292,7 +322,7 @@ mod tests {
             ("sha256:01", "md5:01", "64 hex digits"),
             ("10.0.0.1:2222", "0.0.0.0:2222", "nobody can dial it"),
             ("10.0.0.1:2222", "10.0.0.2:2222", "the same address"),
-            ("    2 = ", "    16 = ", "16"),
+            ("\n2 = ", "\n16 = ", "16"),
             ("generation = 1", "generation = -1", "-1"),
         ] {
             let refused = refusal(&text.replace(from, to));

@@ -121,6 +121,7 @@ pub fn load(home: &Home, overrides: &Overrides) -> Result<Loaded, LoadError> {
             Some(membership)
         }
         None => {
+            key_lock::one_chain_each(&settings.chains)?;
             for chain in &settings.chains {
                 chains.insert(chain.id.clone(), open_lone_chain(chain, home, &mut backends)?);
             }

@@ -139,6 +139,10 @@ impl<'de, const LEAST: u64, const MOST: u64> Deserialize<'de> for Number<LEAST, 
             type Value = Number<LEAST, MOST>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // TOML knows no larger one, so the limit would tell nothing.
+                if MOST == i64::MAX.unsigned_abs() {
+                    return write!(f, "a number, {LEAST} or more");
+                }
                 write!(f, "a number from {LEAST} to {MOST}")
             }
 

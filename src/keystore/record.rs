@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
 use crate::frost::SigningShare;
@@ -131,8 +133,8 @@ impl SealedKey {
             return Err(Mismatch::Threshold { chain: chain(), found, sealed });
         }
         if key.public_key.as_bytes() != self.public_key {
-            let found = hex::encode(key.public_key.as_bytes());
-            let sealed = hex::encode(self.public_key);
+            let found = key.public_key.base64();
+            let sealed = BASE64.encode(self.public_key);
             return Err(Mismatch::PublicKey { chain: chain(), found, sealed });
         }
         if key.generation != self.generation {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use k256::elliptic_curve::sec1::ToSec1Point as _;
 use ripemd::Ripemd160;
 use sha2::{Digest as _, Sha256};
@@ -170,6 +172,12 @@ impl PublicKey {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The bytes in base64, as chains and configuration files show a public key.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        BASE64.encode(&self.bytes)
     }
 
     /// The name of this key in records and messages: SHA-256(type ‖ bytes).

@@ -35,7 +35,8 @@ pub struct HostPort {
 pub enum AddressError {
     /// Without a scheme it is not clear whether the connection is to be encrypted.
     #[error(
-        "validator address {0:?} has no scheme: write tcp://{0}, unix:///path/to/socket or noise://PEERID@{0}"
+        "validator address {0:?} has no scheme: write tcp://{tcp}, unix:///path/to/socket or noise://PEERID@{noise}",
+        tcp = whole(.0, "host:port"), noise = whole(.0, "ip:port")
     )]
     NoScheme(String),
     /// None of the three.
@@ -81,6 +82,11 @@ pub enum AddressError {
     /// `unix://` without a path.
     #[error("validator address {0:?} names no socket file: write unix:///path/to/socket")]
     NoPath(String),
+}
+
+/// What may follow a scheme: the text, if it is a host and a port, else what it should be.
+fn whole<'t>(text: &'t str, form: &'t str) -> &'t str {
+    if HostPort::parse(text).is_some() { text } else { form }
 }
 
 impl HostPort {

@@ -53,7 +53,7 @@ pub enum RawKeyError {
     /// 64 bytes that are neither.
     #[error(
         "its 64 bytes are neither a seed with its public key nor an expanded key whose public key is the \
-         expected {expected:?}: the file is damaged, or another key's"
+         expected {}: the file is damaged, or another key's", expected.base64()
     )]
     Neither {
         /// The chain's key.

@@ -16,8 +16,10 @@ pub enum AddError {
     Load(#[from] LoadError),
     /// A node alone.
     #[error(
-        "{home}: this node signs alone, it has no cluster.toml: for another chain make another home with `cosigner init`",
-        home = home.display()
+        "{home}: this node signs alone, it has no cluster.toml, and no other homes to join. For another chain stop it, add a \
+         second [[chain]] with its key, and its [[validator]], to {settings} by hand, then run: cosigner state init --home {home} \
+         --chain-id CHAIN --height H (or --never-signed), and cosigner config check --home {home}. Or make another home with \
+         `cosigner init`", home = home.display(), settings = home.join("cosigner.toml").display()
     )]
     Alone {
         /// The home.
@@ -39,6 +41,12 @@ pub enum AddError {
     /// `--join` without a home.
     #[error("--join needs the homes of all members of the cluster")]
     NoHomes,
+    /// `--join` with something that is no home.
+    #[error("--join: {file}: not found; name the homes of the cluster's members, as `split-key` or `init` wrote them", file = file.display())]
+    NotAHome {
+        /// What a home has.
+        file: PathBuf,
+    },
     /// One directory twice.
     #[error("{home} is named twice; name each member's home once", home = home.display())]
     SameHome {
@@ -228,6 +236,7 @@ impl AddError {
             self,
             Self::Alone { .. }
                 | Self::NoHomes
+                | Self::NotAHome { .. }
                 | Self::SameHome { .. }
                 | Self::SameMember { .. }
                 | Self::NotAll { .. }

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 use super::AddError;
 use super::lists::takes_over;
 use super::replace::replace;
-use crate::config::{Home, LoadError, Settings, TakenState, parse_cluster, take_state};
+use crate::config::{
+    ConfigError, Home, LoadError, Settings, TakenState, parse_cluster, take_state,
+};
 use crate::frost::SigningShare;
 use crate::keystore::Keystore;
 use crate::types::{ChainId, Cluster, KeyId, MemberId};
@@ -98,7 +100,7 @@ impl TakenHome {
         Ok(Self { home, me, list, list_text, settings_text, taken, keystore })
     }
 
-    /// Takes several homes, each once.
+    /// Takes the homes that `--join` names, each once.
     pub(in crate::cli) fn take_all(paths: &[PathBuf]) -> Result<Vec<Self>, AddError> {
         let mut seen = BTreeSet::new();
         for path in paths {
@@ -107,7 +109,13 @@ impl TakenHome {
                 return Err(AddError::SameHome { home: path.clone() });
             }
         }
-        paths.iter().map(|path| Self::take(path)).collect()
+        let named = |error| match error {
+            AddError::Load(LoadError::Config(ConfigError::Missing { file })) => {
+                AddError::NotAHome { file }
+            }
+            other => other,
+        };
+        paths.iter().map(|path| Self::take(path).map_err(named)).collect()
     }
 
     /// Where it is.

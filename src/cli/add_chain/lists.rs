@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{AddError, TakenHome};
-use crate::config::render_cluster;
+use crate::backend::ConsensusKeys;
 use crate::types::{ChainId, Cluster, ClusterKey, PublicKey, SetupHash};
 
 /// Refuses a chain that the list has, and a key that another chain has.
@@ -17,8 +17,10 @@ pub(in crate::cli) fn check_new_key(
     if list.keys().contains_key(chain) {
         return Err(AddError::There { place: place.to_owned(), chain: chain.clone() });
     }
-    match list.keys().values().find(|known| known.public_key == *key) {
-        Some(known) => Err(AddError::SameKey { chain: known.chain.clone() }),
+    // By its point: the same key under the name of another algorithm is the same key.
+    let keys = list.keys().iter().map(|(chain, listed)| (chain, &listed.public_key));
+    match ConsensusKeys::new(keys).chain_of(key) {
+        Some(known) => Err(AddError::SameKey { chain: known.clone() }),
         None => Ok(()),
     }
 }
@@ -65,7 +67,7 @@ pub(in crate::cli) fn joined(
         return Err(AddError::NotAll { members: members.len(), absent });
     }
     let Some(key) = newest.list.keys().get(chain) else {
-        return match homes.iter().find(|home| home.list_text != newest.list_text) {
+        return match homes.iter().find(|home| home.list != newest.list) {
             Some(other) => Err(different(newest, other)),
             None => Ok(Joined::New),
         };
@@ -74,10 +76,10 @@ pub(in crate::cli) fn joined(
         let (home, chain) = (newest.root().to_owned(), chain.clone());
         return Err(AddError::OtherKey { home, chain });
     }
-    for home in homes.iter().filter(|home| home.list_text != newest.list_text) {
+    for home in homes.iter().filter(|home| home.list != newest.list) {
         // Nothing but the one step that is being made.
         let next = extended(&home.list, key.clone())?;
-        if home.list.keys().contains_key(chain) || render_cluster(&next) != newest.list_text {
+        if home.list.keys().contains_key(chain) || next != newest.list {
             return Err(different(newest, home));
         }
     }
@@ -128,4 +130,34 @@ pub(super) fn takes_over(
         chain: chain.clone(),
         other_key: hash(own, chain).is_some(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Algorithm, CertificatePin, Member, MemberId};
+
+    #[test]
+    fn a_key_of_another_chain_is_refused_under_every_algorithm_that_it_has() {
+        let id = MemberId::new(1).unwrap();
+        let pin = CertificatePin([1; 32]);
+        let member = Member { id, address: "10.0.0.1:2222".to_owned(), certificate: pin };
+        let point = |algorithm| PublicKey::new(algorithm, vec![2; 33]).unwrap();
+        let chain = |name: &str| ChainId::new(name).unwrap();
+        let key = ClusterKey {
+            chain: chain("a"),
+            public_key: point(Algorithm::Secp256k1),
+            threshold: None,
+            generation: 1,
+            verifying_shares: BTreeMap::new(),
+        };
+        let list = Cluster::new(1, vec![member], vec![key]).unwrap();
+        let refused = |key: &PublicKey| check_new_key(&list, Path::new("l"), &chain("b"), key);
+        for algorithm in [Algorithm::Secp256k1, Algorithm::Secp256k1Eth] {
+            let same = refused(&point(algorithm));
+            assert!(matches!(same, Err(AddError::SameKey { chain }) if chain.as_str() == "a"));
+        }
+        refused(&PublicKey::new(Algorithm::Secp256k1, vec![3; 33]).unwrap()).unwrap();
+        refused(&PublicKey::ed25519([2; 32])).unwrap();
+    }
 }

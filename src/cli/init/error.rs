@@ -1,5 +1,7 @@
 //! Why no home was made.
 
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -66,6 +68,15 @@ pub enum InitError {
         source: Box<OpenError>,
         /// Whether the home could be made all the same.
         may_pass: bool,
+    },
+    /// A key file that is not there, and nothing else that says which key it is.
+    #[error(
+        "{path}: not found; put the validator's key file there, or correct --path. With --public-key BASE64 the home \
+         is made without it", path = path.display()
+    )]
+    NoKeyFile {
+        /// What --path leads to.
+        path: PathBuf,
     },
     /// The key is another one.
     #[error(

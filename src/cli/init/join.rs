@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::key::Paths;
-use super::plan::learn;
+use super::plan::{self, learn};
 use super::{Args, InitError};
 use crate::backend::{Backends, Source};
 use crate::cli::add_chain::{
     AddError, Addition, Change, Floor, Joined, TakenHome, check_new_key, extended, joined,
     write_all,
 };
-use crate::cli::new_homes::{check_validators, heading};
+use crate::cli::new_homes::{Signers, check_validators, heading, next_steps, on_each_machine};
 use crate::cli::state::now;
 use crate::config::{KeySource, NewChain, render_cluster};
 use crate::types::{ClusterKey, PublicKey};
@@ -23,7 +23,8 @@ pub(super) fn run(args: &Args) -> Result<String, InitError> {
     check_validators(&args.validators)?;
     let homes = TakenHome::take_all(&args.join)?;
     let mut backends = Backends::default();
-    let open = |source: &Source, expected: Option<&PublicKey>| backends.open(source, expected);
+    let open =
+        |source: &Source, expected: Option<&PublicKey>| plan::open(&mut backends, source, expected);
     let algorithm = source.algorithm();
     let refused = |source| InitError::PublicKey { algorithm, source };
     let pinned = args.public_key.as_ref().map(|key| key.of(algorithm));
@@ -76,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<String, InitError> {
         changes.push((home, change));
     }
     write_all(&changes)?;
-    Ok(report(&heading(chain, &public_key, &args.bech32_prefix, &record), &changes))
+    Ok(report(&heading(chain, &public_key, &args.bech32_prefix, &record, Signers::All), &changes))
 }
 
 fn report(heading: &str, homes: &[(TakenHome, Change)]) -> String {
@@ -86,14 +87,12 @@ fn report(heading: &str, homes: &[(TakenHome, Change)]) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(text, "cosigner {:<2} {}{had}", home.me, home.root().display());
     }
-    text.push_str(
-        "
-Next:
-1. Stop whatever has signed with this key until now, for good.
-2. See that every node reaches the key: a key file with a relative path belongs into each home.
-3. On each machine:  cosigner config check   and then   cosigner start
-The other chains of these homes are as before.
-",
-    );
+    text.push_str(&next_steps(&[
+        "Stop whatever has signed with this key until now, for good.".to_owned(),
+        "See that every node reaches the key: a key file with a relative path belongs into each home."
+            .to_owned(),
+        on_each_machine("--home HOME"),
+    ]));
+    text.push_str("The other chains of these homes are as before.\n");
     text
 }

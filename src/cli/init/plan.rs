@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::key::Paths;
 use super::{Args, InitError};
-use crate::backend::{OpenError, Source, WholeKey};
+use crate::backend::{Backends, FileKeyError, OpenError, SecretFileError, Source, WholeKey};
 use crate::cli::new_homes::{Cosigner, check_alone, check_out, check_validators, cosigners};
 use crate::config::{Bech32Prefix, Home, with_paths};
 use crate::types::{ChainId, PublicKey, Threshold, UnixMillis};
@@ -105,6 +105,18 @@ fn cluster(args: &Args, warnings: &mut Vec<String>) -> Result<Place, InitError> 
     Ok(Place::Cluster(Members { out, cosigners, grants }))
 }
 
+/// Opens a key; a file that is known by its public key need not be there yet, as for a node that starts.
+pub(super) fn open(
+    backends: &mut Backends,
+    source: &Source,
+    expected: Option<&PublicKey>,
+) -> Result<Box<dyn WholeKey>, OpenError> {
+    match (source, expected) {
+        (Source::File(_), Some(expected)) => backends.open_known(source, expected),
+        _ => backends.open(source, expected),
+    }
+}
+
 /// Opens the key, and gives its public key. A key that is known and cannot be reached now is only
 /// worth a warning; another one than was named is never taken.
 pub(super) fn learn(
@@ -113,9 +125,14 @@ pub(super) fn learn(
     open: impl FnOnce(&Source, Option<&PublicKey>) -> Result<Box<dyn WholeKey>, OpenError>,
     warnings: &mut Vec<String>,
 ) -> Result<PublicKey, InitError> {
-    let refused = |source: OpenError| {
-        let passes = matches!(&source, OpenError::Fault { fault, .. } if fault.may_pass());
-        InitError::Open { may_pass: passes && pinned.is_none(), source: Box::new(source) }
+    let refused = |source: OpenError| match source {
+        OpenError::File(FileKeyError::File(SecretFileError::Missing { path, .. })) => {
+            InitError::NoKeyFile { path }
+        }
+        source => {
+            let may_pass = source.may_pass() && pinned.is_none();
+            InitError::Open { may_pass, source: Box::new(source) }
+        }
     };
     let mut key = open(source, pinned).map_err(refused)?;
     let found = key.public_key().clone();

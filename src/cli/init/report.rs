@@ -3,7 +3,8 @@
 use super::plan::{Members, Plan};
 use crate::backend::{Pin, Pkcs11Source, Source, Token};
 use crate::cli::new_homes::{
-    Trial, heading, home_of, is_trial, listen_address, member_lines, peer_line, trial_steps,
+    Signers, Trial, heading, home_of, is_trial, laddr_step, listen_address, member_lines,
+    next_steps, on_each_machine, peer_line, trial_steps, wrapped,
 };
 use crate::config::Home;
 use crate::privval::noise::PeerId;
@@ -17,15 +18,15 @@ pub(super) fn alone(plan: &Plan, home: &Home, ours: &PeerId) -> String {
         stop(plan, &format!("cosigner.toml and state/ in {home}")),
         validators(plan, &format!("{home}/cosigner.toml")),
         format!(
-            "Start it, as the user that owns {home}:\n     cosigner config check --home {home}\n     cosigner start --home {home}"
+            "Start it, as the user that owns {home}:\n  cosigner config check --home {home}\n  cosigner start --home {home}"
         ),
         laddr(plan, "this node only", ours),
     ];
     [
-        head(plan),
+        head(plan, Signers::One),
         peer_line(&plan.validators, ours),
         format!("home        {home}: signs alone\n"),
-        numbered(&steps),
+        next_steps(&steps),
         "Never run this home twice, nor a copy of it, and never bring state/ back from a backup: what has\n\
          been signed since would be forgotten.\n\
          Who takes over this machine has the key, or the use of it. With shares (cosigner split-key) it\n\
@@ -38,13 +39,13 @@ pub(super) fn alone(plan: &Plan, home: &Home, ours: &PeerId) -> String {
 /// A cluster: key, members, what they survive, and what to do now.
 pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster, ours: &PeerId) -> String {
     let Members { out, cosigners, grants } = members;
-    let mut text = head(plan);
+    let mut text = head(plan, Signers::All);
     text.push_str(&format!("grants      {}\n", tolerance(*grants)));
     text.push_str(&peer_line(&plan.validators, ours));
     text.push_str(&member_lines(cluster, out));
     if is_trial(&plan.record, cosigners) {
         if is_inside(&plan.written) {
-            text.push_str(&format!("\n{}\n", reach(&plan.written)));
+            text.push_str(&format!("\n{}", wrapped("", &reach(&plan.written))));
         }
         text.push_str(&trial_steps(&Trial {
             out,
@@ -57,22 +58,17 @@ pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster, ours: &
     } else {
         let first = cosigners.first().map(|it| home_of(out, it.id)).unwrap_or_default();
         let (first, out) = (first.display(), out.display());
-        text.push_str(&numbered(&[
+        text.push_str(&next_steps(&[
             compare(),
             stop(plan, &format!("{out}/cosigner-*")),
             validators(plan, "the cosigner.toml of each"),
             format!(
-                "Copy each directory whole to its own machine, for example\n     \
-                 scp -rp {first} HOST:/var/lib/cosigner\n   \
+                "Copy each directory whole to its own machine, for example\n  \
+                 scp -rp {first} HOST:/var/lib/cosigner\n\
                  Then delete {out}/cosigner-* here: no home may run twice."
             ),
-            format!(
-                "{}\n   (key in cosigner.toml; the same on all of them.)",
-                reach(&plan.written)
-            ),
-            "On each machine:  cosigner config check --home /var/lib/cosigner\n   \
-             and then:         cosigner start --home /var/lib/cosigner"
-                .to_owned(),
+            format!("{} (key in cosigner.toml; the same on all of them.)", reach(&plan.written)),
+            on_each_machine("--home /var/lib/cosigner"),
             laddr(plan, "the cosigners only", ours),
         ]));
     }
@@ -84,8 +80,8 @@ pub(super) fn cluster(plan: &Plan, members: &Members, cluster: &Cluster, ours: &
     text
 }
 
-fn head(plan: &Plan) -> String {
-    let heading = heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record);
+fn head(plan: &Plan, signers: Signers) -> String {
+    let heading = heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record, signers);
     format!("{heading}backend     {}\n", describe(&plan.written))
 }
 
@@ -125,12 +121,6 @@ fn tolerance(grants: Threshold) -> String {
     format!("{t} of {n} cosigners agree before the key is used: {down}")
 }
 
-fn numbered(steps: &[String]) -> String {
-    let steps = steps.iter().filter(|step| !step.is_empty());
-    let lines = steps.zip(1..).map(|(step, number)| format!("{number}. {step}\n"));
-    format!("\nNext:\n{}", lines.collect::<String>())
-}
-
 fn compare() -> String {
     "Compare the address with the one that the chain shows for this validator.".to_owned()
 }
@@ -138,17 +128,17 @@ fn compare() -> String {
 /// Two signers with one key are the double sign that everything here prevents.
 fn stop(plan: &Plan, homes: &str) -> String {
     let again = match plan.record.mark() {
-        Some(_) => "If it has signed since the height or state file\n   that you gave was taken,",
-        None => "If it has signed anything for this chain\n   by now,",
+        Some(_) => "since the height or state file that you gave was taken",
+        None => "anything for this chain by now",
     };
     let key_file = match &plan.written {
-        Source::File(_) => "\n   Take the key file away from the validator.",
+        Source::File(_) => " Take the key file away from the validator.",
         Source::Pkcs11(_) | Source::AwsKms(_) => "",
     };
     format!(
-        "Stop whatever signs with this key now (the validator itself, tmkms, Horcrux, another cosigner), for\n   \
-         good: two signers do not know of each other. {again} delete\n   \
-         {homes} and make them again with the present state.{key_file}"
+        "Stop whatever signs with this key now (the validator itself, tmkms, Horcrux, another cosigner), for \
+         good: two signers do not know of each other. If it has signed {again}, delete {homes} and make them \
+         again with the present state.{key_file}"
     )
 }
 
@@ -161,10 +151,7 @@ fn validators(plan: &Plan, file: &str) -> String {
 }
 
 fn laddr(plan: &Plan, who: &str, ours: &PeerId) -> String {
-    format!(
-        "In the validator's config.toml set  priv_validator_laddr = \"{}\"  (reachable for\n   {who}), and start it.",
-        listen_address(&plan.validators, false, ours)
-    )
+    laddr_step(&listen_address(&plan.validators, false, ours), who)
 }
 
 /// Whether each home has a key file of its own.
@@ -184,7 +171,7 @@ fn reach(source: &Source) -> String {
             file.path.display()
         ),
         Source::Pkcs11(token) => format!(
-            "Every node needs the key: on each machine the module {}, and with it\n   \
+            "Every node needs the key: on each machine the module {}, and with it \
              {} with {}: a token on the network, or its copy. The PIN is read {}.",
             token.module.display(),
             token_name(token),
@@ -192,7 +179,7 @@ fn reach(source: &Source) -> String {
             pin(&token.pin)
         ),
         Source::AwsKms(kms) => format!(
-            "Every node needs the key: on each machine credentials that allow kms:GetPublicKey and kms:Sign\n   \
+            "Every node needs the key: on each machine credentials that allow kms:GetPublicKey and kms:Sign \
              with {}.",
             kms.key_id
         ),

@@ -15,12 +15,22 @@ use crate::types::{Algorithm, ChainId, Cluster, PublicKey};
 use crate::validator::Address;
 use crate::watermark::Record;
 
+/// Whom a watermark binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Signers {
+    /// A node alone.
+    One,
+    /// The members of a cluster.
+    All,
+}
+
 /// Chain, key and watermark.
 pub(in crate::cli) fn heading(
     chain: &ChainId,
     key: &PublicKey,
     prefix: &Bech32Prefix,
     record: &Record,
+    signers: Signers,
 ) -> String {
     let mut text = format!("chain       {chain}\npublic key  {}\n", BASE64.encode(key.as_bytes()));
     if key.algorithm() != Algorithm::Ed25519 {
@@ -33,7 +43,10 @@ pub(in crate::cli) fn heading(
         Some(hrs) if is_floor(hrs) => {
             writeln!(text, "watermark   {}: nothing at or below this height is signed", hrs.height)
         }
-        Some(hrs) => writeln!(text, "watermark   {hrs}: nothing below is signed, by any cosigner"),
+        Some(hrs) => {
+            let whose = if signers == Signers::All { ", by any cosigner" } else { "" };
+            writeln!(text, "watermark   {hrs}: nothing below is signed{whose}")
+        }
         None => {
             writeln!(text, "watermark   never signed: the first signature may be at any height")
         }
@@ -112,7 +125,8 @@ pub(in crate::cli) fn trial_steps(trial: &Trial<'_>) -> String {
     }
     let _ = writeln!(
         text,
-        "- In the validator's config.toml set  priv_validator_laddr = \"{}\"  and start it.\n\
+        "- In the validator's config.toml set the following, and start it:\n    \
+         priv_validator_laddr = \"{}\"\n\
          - Look:  cosigner status --home {}\n\
          {}",
         listen_address(trial.validators, true, trial.ours),

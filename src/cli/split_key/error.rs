@@ -59,6 +59,17 @@ pub enum SplitError {
     /// The member list that `--members` names.
     #[error("--members: {0}")]
     List(ConfigError),
+    /// `--members` with something that is no member list.
+    #[error(
+        "--members {path}: {found}. Give cluster.toml, which is the same in the home of each member",
+        path = path.display()
+    )]
+    NotAList {
+        /// What was named.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
     /// The homes that are there.
     #[error(transparent)]
     Add(#[from] AddError),
@@ -84,6 +95,7 @@ impl SplitError {
                 | Self::Threshold { .. }
                 | Self::Members { .. }
                 | Self::List(_)
+                | Self::NotAList { .. }
         )
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::add_chain::{
     AddError, Addition, Change, Floor, Joined, TakenHome, check_new_key, extended, joined,
     write_all,
 };
-use crate::cli::new_homes::{check_validators, heading};
+use crate::cli::new_homes::{Signers, check_validators, heading, next_steps, on_each_machine};
 use crate::cli::state::now;
 use crate::config::{KeySource, NewChain, render_cluster};
 use crate::types::{ClusterKey, Threshold};
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<String, SplitError> {
         changes.push((home, change));
     }
     write_all(&changes)?;
-    let heading = heading(chain, public_key, &args.bech32_prefix, &record);
+    let heading = heading(chain, public_key, &args.bech32_prefix, &record, Signers::All);
     Ok(report(args, &heading, threshold, &changes, &record))
 }
 
@@ -85,20 +85,20 @@ fn report(
         None => "It must not have signed anything for this chain.",
     };
     let validators = if args.validators.is_empty() {
-        "\n2. Add a [[validator]] to the cosigner.toml of each, see the comment there."
+        "Add a [[validator]] to the cosigner.toml of each, see the comment there."
     } else {
-        "\n2. The validators stand at the end of each cosigner.toml."
+        "The validators stand at the end of each cosigner.toml."
     };
-    let _ = write!(
-        text,
-        "
-Next:
-1. Stop the validator that has used this key. {signed}{validators}
-3. On each machine:  cosigner config check   and then   cosigner start
-4. Set priv_validator_laddr in the validator's config.toml, and start it.
-5. Keep one copy of the key file offline, and remove it from the validator and from here.
-The other chains of these homes are as before. Back up keys/ of each home anew.
-"
+    text.push_str(&next_steps(&[
+        format!("Stop the validator that has used this key. {signed}"),
+        validators.to_owned(),
+        on_each_machine("--home HOME"),
+        "Set priv_validator_laddr in the validator's config.toml, and start it.".to_owned(),
+        "Keep one copy of the key file offline, and remove it from the validator and from here."
+            .to_owned(),
+    ]));
+    text.push_str(
+        "The other chains of these homes are as before. Back up keys/ of each home anew.\n",
     );
     text
 }

@@ -7,10 +7,12 @@ use super::report::tolerance;
 use super::{Args, SplitError, cluster_key, deal_and_prove, plan, warn};
 use crate::cli::NewHomesError;
 use crate::cli::add_chain::{check_new_key, extended};
-use crate::cli::new_homes::{Out, check_absent, check_validators, heading, write_file};
+use crate::cli::new_homes::{
+    Out, Signers, check_absent, check_validators, heading, next_steps, write_file,
+};
 use crate::cli::share::ShareError;
 use crate::cli::state::now;
-use crate::config::{KeySource, NewChain, read_cluster, render_cluster};
+use crate::config::{ConfigError, KeySource, NewChain, read_cluster, render_cluster};
 use crate::keystore::{ShareContent, ShareHead, seal_share};
 use crate::types::{Cluster, MemberId};
 use crate::watermark::{FileError, Stored};
@@ -18,7 +20,7 @@ use crate::watermark::{FileError, Stored};
 pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
     let mut warnings = Vec::new();
     check_validators(&args.validators)?;
-    let present = read_cluster(list).map_err(SplitError::List)?;
+    let present = read_cluster(list).map_err(|why| no_list(list, why))?;
     let threshold = plan::threshold(args.threshold, present.members().len())?;
     let ids: Vec<MemberId> = present.members().keys().copied().collect();
     check_absent(ids.iter().map(|&id| args.out.join(name_of(id))), "--out")?;
@@ -59,12 +61,26 @@ pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
         write_file(&out.unfinished.join(name_of(member)), file)?;
     }
     out.finish(&ids.iter().map(|&id| name_of(id)).collect::<Vec<_>>())?;
-    let heading = heading(chain, public_key, &args.bech32_prefix, &record);
+    let heading = heading(chain, public_key, &args.bech32_prefix, &record, Signers::All);
     Ok(format!(
         "{heading}threshold   {}\n{}",
         tolerance(threshold),
         report(args, &next, record.mark().is_some())
     ))
+}
+
+/// Another file than cluster.toml, or a whole home, says so more clearly than what its text lacks.
+fn no_list(path: &Path, why: ConfigError) -> SplitError {
+    let found = match &why {
+        _ if path.is_dir() => "a directory".to_owned(),
+        _ if path.ends_with("cluster.toml") => return SplitError::List(why),
+        ConfigError::Missing { .. } => "not found".to_owned(),
+        ConfigError::Text { line, message, .. } => {
+            format!("not a list of members (line {line}: {message})")
+        }
+        _ => return SplitError::List(why),
+    };
+    SplitError::NotAList { path: path.to_owned(), found }
 }
 
 fn name_of(member: MemberId) -> String {
@@ -84,35 +100,38 @@ fn report(args: &Args, list: &Cluster, has_signed: bool) -> String {
         );
     }
     let since = if has_signed {
-        "if it has signed since its state file was taken, delete these files and split again with the present one"
+        "since its state file was taken, delete these files and split again with the present one"
     } else {
-        "if it has signed anything for this chain by now, delete these files and split again with its state file"
+        "anything for this chain by now, delete these files and split again with its state file"
     };
     let validators = if args.validators.is_empty() {
-        "\n   Then add a [[validator]] to its cosigner.toml, see the comment at the end there."
+        "\nThen add a [[validator]] to its cosigner.toml, see the comment at the end there."
     } else {
         ""
     };
-    let out = args.out.display();
-    let _ = write!(
-        text,
-        "
-Next:
-1. Stop the validator that has used this key, and keep it stopped until step 4: {since}.
-2. Carry each file to its member's machine. There, one machine after the other, so that the other
-   chains go on:
-     stop the node
-     cosigner share import --home /var/lib/cosigner cosigner-N.share
-     cosigner config check --home /var/lib/cosigner
-     start the node, and wait until it is ready{validators}
-3. This list of members is edition {serial}. Import it on every member before another chain is split.
-4. Set priv_validator_laddr in the validator's config.toml, and start it.
-5. Delete {out}/cosigner-*.share everywhere: with the passphrase, {t} of them are the key. Keep one copy of
-   the key file offline, and remove it from the validator and from here.
-Back up keys/ of each home anew.
-",
-        serial = list.serial(),
-        t = args.threshold,
-    );
+    let (out, t, serial) = (args.out.display(), args.threshold, list.serial());
+    text.push_str(&next_steps(&[
+        format!(
+            "Stop the validator that has used this key, and keep it stopped until step 4: if it has \
+             signed {since}."
+        ),
+        format!(
+            "Carry each file to its member's machine. There, one machine after the other, so that the \
+             other chains go on, stop the node, then\n  \
+             cosigner share import --home /var/lib/cosigner cosigner-N.share\n  \
+             cosigner config check --home /var/lib/cosigner\n\
+             Start the node, and wait until it is ready.{validators}"
+        ),
+        format!(
+            "This list of members is edition {serial}. Import it on every member before another chain \
+             is split."
+        ),
+        "Set priv_validator_laddr in the validator's config.toml, and start it.".to_owned(),
+        format!(
+            "Delete {out}/cosigner-*.share everywhere: with the passphrase, {t} of them are the key. \
+             Keep one copy of the key file offline, and remove it from the validator and from here."
+        ),
+    ]));
+    text.push_str("Back up keys/ of each home anew.\n");
     text
 }

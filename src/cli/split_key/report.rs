@@ -1,7 +1,8 @@
 //! What the operator reads after a split.
 
 use crate::cli::new_homes::{
-    Trial, heading, home_of, is_trial, listen_address, member_lines, peer_line, trial_steps,
+    Signers, Trial, heading, home_of, is_trial, laddr_step, listen_address, member_lines,
+    next_steps, on_each_machine, peer_line, trial_steps,
 };
 use crate::privval::noise::PeerId;
 use crate::types::{Cluster, Threshold};
@@ -20,10 +21,10 @@ pub(super) fn report(plan: &Plan, cluster: &Cluster, ours: &PeerId) -> String {
             never: "The key file must never be used to sign again, anywhere.",
         })
     } else {
-        next_steps(plan, ours)
+        steps(plan, ours)
     };
     [
-        heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record),
+        heading(&plan.chain, &plan.public_key, &plan.prefix, &plan.record, Signers::All),
         format!("threshold   {}\n", tolerance(plan.threshold)),
         peer_line(&plan.validators, ours),
         member_lines(cluster, &plan.out),
@@ -55,38 +56,41 @@ pub(super) fn tolerance(threshold: Threshold) -> String {
     format!("{threshold}: {down}; {dishonest}")
 }
 
-fn next_steps(plan: &Plan, ours: &PeerId) -> String {
+fn steps(plan: &Plan, ours: &PeerId) -> String {
     let first = plan
         .cosigners
         .first()
         .map_or_else(String::new, |cosigner| home_of(&plan.out, cosigner.id).display().to_string());
     let (out, t) = (plan.out.display(), plan.threshold.t());
     let validators = if plan.validators.is_empty() {
-        "\n   Then add a [[validator]] to the cosigner.toml of each, see the comment there."
+        "Then add a [[validator]] to the cosigner.toml of each, see the comment there.\n"
     } else {
         ""
     };
     let signed = match plan.record.mark() {
-        Some(_) => "If it has signed since its state file was\n   taken, delete",
-        None => "If it has signed anything for this chain\n   by now, delete",
+        Some(_) => "since its state file was taken",
+        None => "anything for this chain by now",
     };
     let listen = listen_address(&plan.validators, false, ours);
+    let steps = next_steps(&[
+        "Compare the address with the one that the chain shows for this validator.".to_owned(),
+        format!(
+            "Stop the validator, and keep it stopped until step 6. If it has signed {signed}, delete \
+             {out}/cosigner-* and split again with the present state file."
+        ),
+        format!(
+            "Copy each directory whole to its own machine, for example\n  \
+             scp -rp {first} HOST:/var/lib/cosigner\n{validators}\
+             Then delete {out}/cosigner-* here: any {t} of them together are the key."
+        ),
+        "Keep one copy of the key file offline, as the seed backup, and remove it from the validator and \
+         from here. It must never be used to sign again, anywhere."
+            .to_owned(),
+        on_each_machine("--home /var/lib/cosigner"),
+        laddr_step(&listen, "the cosigners only"),
+    ]);
     format!(
-        "
-Next:
-1. Compare the address with the one that the chain shows for this validator.
-2. Stop the validator, and keep it stopped until step 6. {signed} {out}/cosigner-* and split again with the present state file.
-3. Copy each directory whole to its own machine, for example
-     scp -rp {first} HOST:/var/lib/cosigner{validators}
-   Then delete {out}/cosigner-* here: any {t} of them together are the key.
-4. Keep one copy of the key file offline, as the seed backup, and remove it from the validator and
-   from here. It must never be used to sign again, anywhere.
-5. On each machine:  cosigner config check --home /var/lib/cosigner
-   and then:         cosigner start --home /var/lib/cosigner
-6. In the validator's config.toml set  priv_validator_laddr = \"{listen}\"  (reachable for
-   the cosigners only), and start it.
-Back up keys/ of each home, apart from the others. Never bring state/ back from a backup.
-Another chain for the same cosigners: cosigner split-key --members, see its --help.
-"
+        "{steps}Back up keys/ of each home, apart from the others. Never bring state/ back from a backup.\n\
+         Another chain for the same cosigners: cosigner split-key --members, see its --help.\n"
     )
 }

@@ -97,6 +97,20 @@ pub enum LoadError {
         /// The key file.
         path: PathBuf,
     },
+    /// Two chains of a node alone with one key file.
+    #[error(
+        "chain {chain}: {path}: chain {other} of this home has this key file already. A key has one watermark, for \
+         one chain, or its signer for the one chain could be used against the other: give chain {chain} a key of its \
+         own, or remove its [[chain]] from cosigner.toml", path = path.display()
+    )]
+    SameKeyFile {
+        /// The chain that is refused.
+        chain: ChainId,
+        /// The chain that has the file.
+        other: ChainId,
+        /// The key file.
+        path: PathBuf,
+    },
     /// The key's file cannot be locked.
     #[error("{path}: cannot be locked: {source}", path = path.display())]
     KeyLock {

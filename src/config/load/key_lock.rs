@@ -3,13 +3,16 @@
 //! Two nodes alone with one key would each go by its own watermark and sign two blocks. Where both are
 //! on one machine the file itself tells: a node alone holds its lock for itself.
 
-use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use super::LoadError;
 use crate::backend::{FileSource, Granted, KeyFault, ServiceMessage, Signatures, Source, WholeKey};
+use crate::config::{ChainSettings, KeySource};
 use crate::privval::RawAllowed;
-use crate::types::{PublicKey, Signature};
+use crate::types::{ChainId, PublicKey, Signature};
 
 /// A key in a file, used under the file's lock alone. The kernel frees it with the process.
 pub(super) struct LockedKey {
@@ -27,6 +30,40 @@ pub(super) enum Sharing {
     Members,
     /// No other node.
     Nobody,
+}
+
+/// Refuses one key file for two chains of a node alone: it would get two watermarks, and the file's lock
+/// would take this node itself for another one.
+pub(super) fn one_chain_each(chains: &[ChainSettings]) -> Result<(), LoadError> {
+    let mut seen: BTreeMap<Place, &ChainId> = BTreeMap::new();
+    for chain in chains {
+        let KeySource::Whole(Source::File(FileSource { path, .. })) = &chain.key else { continue };
+        if let Some(other) = seen.insert(Place::of(path), &chain.id) {
+            let (chain, other, path) = (chain.id.clone(), other.clone(), path.clone());
+            return Err(LoadError::SameKeyFile { chain, other, path });
+        }
+    }
+    Ok(())
+}
+
+/// What makes two paths the same file, whatever links lead to it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    File {
+        device: u64,
+        inode: u64,
+    },
+    /// Not there yet.
+    Path(PathBuf),
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        match fs::metadata(path) {
+            Ok(file) => Self::File { device: file.dev(), inode: file.ino() },
+            Err(_) => Self::Path(path.to_owned()),
+        }
+    }
 }
 
 impl LockedKey {

@@ -34,7 +34,7 @@ use crate::types::{PublicKey, Signature};
 pub use fault::KeyFault;
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use file::fuzz_raw_key;
+pub use file::fuzz_key_file;
 pub use file::{FileKeyError, KeyFile, KeyFileError, RawKeyError};
 pub use grants::{GrantFault, GrantSet, Granted, Granting, content_hash};
 pub use open::{Backends, OpenError};

@@ -21,6 +21,9 @@ use crate::types::{
 
 pub use error::{KeystoreError, Mismatch};
 use record::{SealedKey, SealedMembers};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use share_file::fuzz_share_content;
 pub use share_file::{
     LONGEST_SHARE_FILE, SHORTEST_PASSPHRASE, ShareContent, ShareFileError, ShareHead,
     check_passphrase, open_share, read_head, seal_share,

@@ -21,6 +21,9 @@ mod worker;
 pub use accept::{Serving, serve};
 pub use callers::{Callers, CallersError};
 pub use directory::{Directory, KeyFacts, KeyStatus, Trouble};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use proto::{GetKeyRequest, SignRequest, payload::Kind};
 pub use tls::{Identity, IdentityError};
 pub use worker::{Open, Opened, Worker};
 

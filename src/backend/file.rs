@@ -172,10 +172,19 @@ impl WholeKey for FileKey {
     }
 }
 
-/// A door for tests/fuzz: a key file that is not JSON.
+/// A door for tests/fuzz: the text of a key file. The key, if it makes signatures that verify.
 #[cfg(fuzzing)]
-pub fn fuzz_raw_key(text: &[u8]) {
-    let _ = Secret::parse(text, None).map(|secret| secret.public_key());
+pub fn fuzz_key_file(
+    text: &[u8],
+    algorithm: Algorithm,
+    expected: &PublicKey,
+) -> Result<(Algorithm, Option<PublicKey>), String> {
+    let secret = if text.trim_ascii_start().starts_with(b"{") {
+        comet::parse(text).map_err(|why| why.to_string())?.0
+    } else {
+        bare::parse(text, algorithm, Some(expected)).map_err(|why| why.to_string())?
+    };
+    Ok((secret.algorithm(), tried(&secret)))
 }
 
 #[cfg(test)]

@@ -264,6 +264,15 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// A door for tests/fuzz: what the seal hides. What is accepted is written as the same.
+#[cfg(fuzzing)]
+#[allow(clippy::unwrap_used)]
+pub fn fuzz_share_content(bytes: &[u8]) {
+    if let Some(content) = ShareContent::decode(bytes) {
+        assert_eq!(content.encode().unwrap().as_slice(), bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

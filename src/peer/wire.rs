@@ -188,7 +188,10 @@ pub fn fuzz_wire(bytes: &[u8]) {
     if let Ok(message) = decode(envelope) {
         let (again, length) = encode(message.clone()).unwrap();
         assert!(length <= MAX_MESSAGE_BYTES);
-        assert_eq!(format!("{:?}", decode(again).unwrap()), format!("{message:?}"));
+        let read = decode(again.clone()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{message:?}"));
+        // What Debug does not show.
+        assert_eq!(encode(read).unwrap(), (again, length));
     }
 }
 

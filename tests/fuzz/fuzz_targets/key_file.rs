@@ -1,5 +1,4 @@
-//! Key files: `priv_validator_key.json` and bare ones, of every algorithm. What is taken signs, and no
-//! error shows what it was made from.
+//! Key files: `priv_validator_key.json` and bare ones, of every algorithm. What is taken signs.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -252,6 +252,18 @@ impl Attempt {
         waiting.copied().collect()
     }
 
+    /// These sets (or all, where none is named) of the member cannot complete.
+    pub(super) fn end_sets(&mut self, member: MemberId, sets: &[u32]) {
+        for open in &mut self.sets {
+            let mut rounds = open.rounds.iter();
+            let named = sets.is_empty() || rounds.any(|round| sets.contains(&round.id));
+            if named && open.members.contains(&member) {
+                open.answered.insert(member);
+                open.dead = true;
+            }
+        }
+    }
+
     pub(super) fn has_live_set(&self) -> bool {
         let needed = usize::from(self.key.threshold.t());
         if let Some(grants) = &self.grants {

@@ -270,7 +270,9 @@ impl Coordinator {
                         }
                     }
                     Failure::UnknownKey => self.leave_out(&chain, member),
-                    Failure::Busy => {}
+                    Failure::Busy => {
+                        return self.busy(&chain, session, member, &sets, present.now);
+                    }
                     _ => warn!(%chain, %member, ?failure, "a member could not sign"),
                 }
                 self.lost(&chain, session, member, &sets, !again, present);

@@ -28,8 +28,8 @@ const MOST_EXTENSIONS: u32 = 16;
 /// Answers of one chain that wait for its disk; while it hangs, further orders are refused as busy.
 const MOST_WITHHELD: usize = 256;
 
-/// Orders about long extensions of one caller that may be computed beside the plane at one time; further
-/// ones are refused as busy, so that they neither fill the memory nor take the place of others'.
+/// Orders about long extensions of one caller and chain that may be computed beside the plane at one time;
+/// further ones are refused as busy, so that they neither fill the memory nor take the place of others'.
 const MOST_COMPUTING: usize = 4;
 
 /// One chain's key, its record and the receipt of the write that made the record durable.
@@ -55,7 +55,7 @@ pub struct Participant {
     /// Extensions that each link has carried.
     kept: HashMap<Caller, Kept>,
     /// Admitted orders that are computed beside the plane.
-    computing: HashMap<Caller, usize>,
+    computing: HashMap<(Caller, ChainId), usize>,
     pub(super) chains: HashMap<ChainId, Watch>,
 }
 
@@ -164,7 +164,8 @@ impl Participant {
 
         // I4: out of the pool before anything can fail.
         let taken = self.take_nonces(caller, &order);
-        let computing = self.computing.get(&caller).copied().unwrap_or_default();
+        let place = (caller, order.chain.clone());
+        let computing = self.computing.get(&place).copied().unwrap_or_default();
         let extension = self.extension_of(caller, order.extension.as_ref());
         let Some(watch) = self.chains.get(&order.chain) else {
             return Err(failure(Failure::UnknownKey, sets));
@@ -197,6 +198,9 @@ impl Participant {
         match watch.rule(&order.fields, extension.as_ref().filter(|_| wanted), now) {
             Ok(write) => {
                 let Order { chain, fields, .. } = order;
+                if is_long {
+                    self.computing.insert(place, computing.saturating_add(1));
+                }
                 let work = Work { caller, session, chain, fields, extension, non_rp, spent };
                 Ok(Admission { write, work })
             }
@@ -220,11 +224,8 @@ impl Participant {
 
     /// The key of an admitted order that is to be computed beside the plane. Each such order comes
     /// back by [`Self::computed`].
-    pub(super) fn begin_computing(&mut self, work: &Work) -> Option<Arc<ChainKey>> {
-        let key = Arc::clone(&self.chains.get(work.chain())?.key);
-        let computing = self.computing.entry(work.caller()).or_default();
-        *computing = computing.saturating_add(1);
-        Some(key)
+    pub(super) fn key_of(&self, work: &Work) -> Option<Arc<ChainKey>> {
+        self.chains.get(work.chain()).map(|watch| Arc::clone(&watch.key))
     }
 
     /// The shares that were computed beside the plane: locked up as if they had been computed here.
@@ -234,7 +235,7 @@ impl Participant {
         caller: Caller,
         made: Result<Withheld, Box<Released>>,
     ) -> Option<Released> {
-        if let Some(computing) = self.computing.get_mut(&caller) {
+        if let Some(computing) = self.computing.get_mut(&(caller, chain.clone())) {
             *computing = computing.saturating_sub(1);
         }
         self.computing.retain(|_, computing| *computing > 0);

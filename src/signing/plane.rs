@@ -175,7 +175,7 @@ impl<R: TryCryptoRng> Plane<R> {
         let known = |raw: &_| own.then(|| coordinator.known(&chain, session, raw)).flatten();
         if work.is_long() {
             let known = work.commitments().filter_map(known).collect();
-            if let Some(key) = self.participant.begin_computing(&work) {
+            if let Some(key) = self.participant.key_of(&work) {
                 let task = Task::shares(work, self.me, key, known);
                 self.effects.push(Effect::Compute(Box::new(task)));
             }

@@ -18,7 +18,8 @@ pub enum LoadError {
     /// Which keys have signed for a chain cannot be told, so none is offered to others.
     #[error(
         "[service] offers no key before every watermark of this home can be read, since a key that has signed for \
-         a chain is never offered: {0}"
+         a chain is never offered: {0}. Without [service] the chains start; a file that was put there by hand goes \
+         elsewhere; the chain of a damaged one is put back into cosigner.toml for `cosigner state raise`"
     )]
     ServiceWatermarks(FileError),
     /// The files that people write.

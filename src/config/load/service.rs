@@ -18,7 +18,7 @@ use crate::config::settings::{ServiceKeySettings, ServiceSettings};
 use crate::config::{ConfigError, Home};
 use crate::service::{Identity, KeyFacts, Opened};
 use crate::types::{ChainId, KeyId, PublicKey};
-use crate::watermark::{self, FileError, Stored};
+use crate::watermark::{self, Fault, FileError, Stored};
 
 /// All keys together get this long to be opened; what is not there then is opened later.
 const OPENING: Duration = Duration::from_secs(3);
@@ -102,7 +102,12 @@ pub(super) fn open(
 /// The key of every watermark in the home: that of a chain which has left the settings, too.
 fn watermarked(home: &Home) -> Result<Vec<(KeyId, ChainId)>, LoadError> {
     let directory = home.watermarks();
-    if !directory.exists() {
+    let failed = |source| {
+        let fault = Fault::Io { action: "look for", source };
+        LoadError::ServiceWatermarks(FileError { path: directory.clone(), fault })
+    };
+    // What cannot be seen is not taken for absent.
+    if !directory.try_exists().map_err(failed)? {
         return Ok(Vec::new());
     }
     let files = watermark::list(&directory).map_err(LoadError::ServiceWatermarks)?;

@@ -100,6 +100,26 @@ impl Coordinator {
         }
     }
 
+    /// A member has too much to do for these sets: a moment later it may have time, so it is neither
+    /// excluded nor asked again at once.
+    pub(in crate::signing) fn busy(
+        &mut self,
+        chain: &ChainId,
+        session: SessionId,
+        member: MemberId,
+        sets: &[u32],
+        now: Instant,
+    ) {
+        let Some(attempt) = find(&mut self.lanes, chain, session) else { return };
+        if attempt.key.is_whole() {
+            return self.lost_grant(chain, session, member, now);
+        }
+        attempt.end_sets(member, sets);
+        if !attempt.is_complete() && !attempt.has_live_set() {
+            attempt.hedge_at = Some(now + LOOK_AGAIN_FIRST * 2_u32.pow(attempt.hedges.min(5)));
+        }
+    }
+
     /// These sets (or all, where none is named) of the member cannot complete: opens another.
     pub(in crate::signing) fn lost(
         &mut self,
@@ -114,14 +134,7 @@ impl Coordinator {
         if attempt.key.is_whole() {
             return self.lost_grant(chain, session, member, present.now);
         }
-        for open in &mut attempt.sets {
-            let mut rounds = open.rounds.iter();
-            let named = sets.is_empty() || rounds.any(|round| sets.contains(&round.id));
-            if named && open.members.contains(&member) {
-                open.answered.insert(member);
-                open.dead = true;
-            }
-        }
+        attempt.end_sets(member, sets);
         if exclude {
             attempt.excluded.insert(member);
         }

@@ -443,6 +443,26 @@ fn what_is_computed_beside_the_plane_is_bounded() {
 }
 
 #[test]
+fn a_member_that_is_busy_for_a_moment_is_asked_again_and_not_left_out() {
+    let mut cluster = Cluster::v2(2, 2, &ALL);
+    cluster.nodes.get_mut(&id(2)).unwrap().slow_arithmetic = true;
+    for height in 1..5 {
+        cluster.ask_for(id(1), precommit(height, 1, 6), Some(long(11)));
+        cluster.run();
+        cluster.fill_pools();
+    }
+    let (fields, extension) = (precommit(5, 1, 6), long(12));
+    let ticket = cluster.ask_for(id(1), fields.clone(), Some(extension.clone()));
+    cluster.run();
+    assert!(cluster.failures.contains(&Failure::Busy));
+    cluster.nodes.get_mut(&id(2)).unwrap().slow_arithmetic = false;
+    cluster.compute_all(id(2));
+    cluster.pass(Duration::from_millis(50));
+    let reply = cluster.reply(id(1), ticket).expect("not asked again");
+    check(&cluster, &reply.verdict, &fields, &extension);
+}
+
+#[test]
 fn shares_for_a_link_that_has_ended_go_nowhere() {
     let mut cluster = Cluster::v2(2, 3, &ALL);
     let (to, order) = in_flight(&mut cluster, long(13)).remove(0);

@@ -15,7 +15,10 @@ use support::cluster::{Cluster, Shape};
 use support::gave;
 use support::rng::Rng;
 
-const HEIGHTS: usize = 300;
+/// How many heights all validators ask for: `COSIGNER_TEST_HEIGHTS`, else 150.
+fn heights() -> usize {
+    std::env::var("COSIGNER_TEST_HEIGHTS").map_or(150, |heights| heights.parse().unwrap())
+}
 
 /// A validator waits this long for an answer, then goes on to the next step as if it had none.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,7 +36,7 @@ fn ask(number: u8, height: i64, kind: Kind) -> Ask {
 
 /// One validator goes through all heights and kinds, in step with the two others.
 fn validate(mut asker: Asker, number: u8, start: &Barrier, endings: &Endings) {
-    for height in (1..).take(HEIGHTS) {
+    for height in (1..).take(heights()) {
         for kind in KINDS {
             start.wait();
             let ending = asker.ask(&ask(number, height, kind), PATIENCE);
@@ -48,7 +51,7 @@ fn kill_members(cluster: &mut Cluster, rng: &mut Rng, start: &Barrier) -> usize 
     // (steps until it is back, member)
     let mut dead: Vec<(usize, usize)> = Vec::new();
     let mut killed = 0;
-    for step in 0..HEIGHTS * KINDS.len() {
+    for step in 0..heights() * KINDS.len() {
         dead.retain_mut(|(steps, id)| {
             if *steps == 0 {
                 cluster.start(*id);
@@ -83,7 +86,7 @@ fn kill_members(cluster: &mut Cluster, rng: &mut Rng, start: &Barrier) -> usize 
 fn freeze_members(cluster: &mut Cluster, rng: &mut Rng, start: &Barrier) -> usize {
     let mut asleep: Option<(Instant, usize)> = None;
     let mut stopped = 0;
-    for step in 0..HEIGHTS * KINDS.len() {
+    for step in 0..heights() * KINDS.len() {
         start.wait();
         thread::sleep(Duration::from_micros(100) * rng.below(30));
         match asleep {
@@ -169,7 +172,7 @@ fn never_signs_two_blocks(shape: Shape, trouble: Trouble) {
         let givers = gave::givers_at(&given, hrs);
         assert!(givers >= cluster.quorum(), "the oracle missed a signature at {hrs}");
     }
-    let asked = HEIGHTS * KINDS.len();
+    let asked = heights() * KINDS.len();
     println!(
         "{} of {asked} steps signed, {} shares or grants given, {troubles} members in trouble",
         signed.len(),

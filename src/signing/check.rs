@@ -1,4 +1,5 @@
-//! What is checked of every order for shares, whatever it is about: key, setup, sets, incarnations.
+//! What is checked of every order for shares and every request for a grant, whatever it is about: key,
+//! setup, sets, incarnations.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The key that is named is split, its members agree about it, and its watermark can be written.
+/// The key is the one that is named, its members agree about it, and its watermark can be written.
 pub(super) fn key(watch: &Watch, key: KeyId, setup: SetupHash) -> Result<(), Failure> {
     if watch.stopped {
         return Err(Failure::State);
@@ -33,8 +34,32 @@ pub(super) fn key(watch: &Watch, key: KeyId, setup: SetupHash) -> Result<(), Fai
     if setup != watch.key.setup {
         return Err(Failure::OtherSetup);
     }
-    if watch.key.is_whole() {
+    Ok(())
+}
+
+/// As [`key`], and the key is split.
+pub(super) fn split_key(watch: &Watch, named: KeyId, setup: SetupHash) -> Result<(), Failure> {
+    key(watch, named, setup)?;
+    if watch.key.is_whole() { Err(Failure::Malformed) } else { Ok(()) }
+}
+
+/// A signer that is named is a member in its present life, as far as this one knows.
+pub(super) fn life(
+    watch: &Watch,
+    place: &Place<'_>,
+    member: MemberId,
+    incarnation: Incarnation,
+) -> Result<(), Failure> {
+    if !watch.key.members.contains(&member) {
         return Err(Failure::Malformed);
+    }
+    // I8: the session names this incarnation, and of every other member none lower than recorded; in
+    // the same critical section as rule and write.
+    if member == place.me && incarnation != place.incarnation {
+        return Err(Failure::OtherIncarnation);
+    }
+    if place.recorded.get(&member).is_some_and(|least| incarnation < *least) {
+        return Err(Failure::SupersededSigner);
     }
     Ok(())
 }
@@ -54,17 +79,7 @@ pub(super) fn sets<'s>(
             return Err(Failure::Malformed);
         }
         for (&member, signer) in &set.signers {
-            if !watch.key.members.contains(&member) {
-                return Err(Failure::Malformed);
-            }
-            // I8: the session names this incarnation, and of every other signer none lower than
-            // recorded; in the same critical section as rule and write.
-            if member == place.me && signer.incarnation != place.incarnation {
-                return Err(Failure::OtherIncarnation);
-            }
-            if place.recorded.get(&member).is_some_and(|least| signer.incarnation < *least) {
-                return Err(Failure::SupersededSigner);
-            }
+            life(watch, place, member, signer.incarnation)?;
         }
         if !set.signers.contains_key(&place.me) {
             return Err(Failure::Malformed);

@@ -4,6 +4,7 @@
 //! says that this member's rule has agreed to these bytes; what a complete set of them is good for
 //! stands in `backend`.
 
+use super::check::{self, Place};
 use super::participant::{Participant, Watch};
 use super::withheld::{Caller, Gives, Released, Withheld};
 use crate::backend::content_hash;
@@ -67,32 +68,15 @@ impl Participant {
     /// Everything about a request for a grant that is not the rule.
     fn check_grant(&self, from: MemberId, ask: &AskGrant) -> Result<(), Failure> {
         let watch = self.chains.get(&ask.chain).ok_or(Failure::UnknownKey)?;
-        if watch.stopped {
-            return Err(Failure::State);
-        }
-        if ask.key != watch.key.id {
-            return Err(Failure::UnknownKey);
-        }
-        if ask.setup != watch.key.setup {
-            return Err(Failure::OtherSetup);
-        }
+        check::key(watch, ask.key, ask.setup)?;
         let extension_fits = ask.extension.is_none() || ask.fields.may_carry_extension();
         let both_asked = ask.asked.contains_key(&self.me) && ask.asked.contains_key(&from);
         if !watch.key.is_whole() || !extension_fits || !both_asked {
             return Err(Failure::Malformed);
         }
+        let place = Place::of(self);
         for (&member, &incarnation) in &ask.asked {
-            if !watch.key.members.contains(&member) {
-                return Err(Failure::Malformed);
-            }
-            // I8: the session names this incarnation, and of every other member none lower than
-            // recorded; in the same critical section as rule and write.
-            if member == self.me && incarnation != self.incarnation {
-                return Err(Failure::OtherIncarnation);
-            }
-            if self.recorded.get(&member).is_some_and(|least| incarnation < *least) {
-                return Err(Failure::SupersededSigner);
-            }
+            check::life(watch, &place, member, incarnation)?;
         }
         if watch.is_busy() { Err(Failure::Busy) } else { Ok(()) }
     }

@@ -381,7 +381,7 @@ fn all_sets(order: &Order) -> impl Iterator<Item = &SigningSet> + Clone {
 
 /// Everything about an order that is not the rule.
 fn check(order: &Order, watch: &Watch, place: &check::Place<'_>) -> Result<(), Failure> {
-    check::key(watch, order.key, order.setup)?;
+    check::split_key(watch, order.key, order.setup)?;
     let wants_extension = !order.extension_sets.is_empty() || !order.non_rp_sets.is_empty();
     let extension_fits = match order.extension {
         Some(_) => order.fields.may_carry_extension(),

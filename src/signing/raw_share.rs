@@ -77,7 +77,7 @@ impl Participant {
         let Some(watch) = self.chains.get(&order.chain) else {
             return Err(failure(Failure::UnknownKey));
         };
-        let checked = check::key(watch, order.key, order.setup)
+        let checked = check::split_key(watch, order.key, order.setup)
             .and_then(|()| check::sets(watch, &check::Place::of(self), order.sets.iter()));
         checked.map_err(failure)?;
         let sets = taken.ok_or_else(|| failure(Failure::UnknownNonce))?;

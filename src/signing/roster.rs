@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::estimate::Estimate;
 use super::pool::Commitments;
 use crate::frost::{NonceCommitment, RawCommitment};
+use crate::peer::{Signer, SigningSet};
 use crate::types::{Incarnation, MemberId};
 
 /// An answer later than this marks its member as suspect whatever its own record says.
@@ -109,7 +110,7 @@ impl Roster {
     }
 
     /// Decodes as many commitments of a member as a set spends; `false` if it has too few good ones.
-    pub(super) fn make_ready(&mut self, member: MemberId, nonces: usize) -> bool {
+    fn make_ready(&mut self, member: MemberId, nonces: usize) -> bool {
         self.entries.get_mut(&member).is_some_and(|entry| entry.commitments.make_ready(nonces))
     }
 
@@ -175,6 +176,41 @@ impl Roster {
             return None;
         }
         Some(ranked.into_iter().take(wanted.signers).map(|(_, member)| member).collect())
+    }
+
+    /// As [`Self::choose`], with as many commitments of each member decoded as are `spent` at once.
+    /// `None` also if a set of just these members is open: another would wait as long.
+    pub(super) fn choose_ready(
+        &mut self,
+        wanted: &Wanted<'_>,
+        spent: usize,
+        is_open: impl Fn(&BTreeSet<MemberId>) -> bool,
+        now: Instant,
+    ) -> Option<BTreeSet<MemberId>> {
+        loop {
+            let members = self.choose(wanted, now)?;
+            if is_open(&members) {
+                return None;
+            }
+            // Who sent what does not decode is now short of commitments, so not chosen again for ever;
+            // nobody else's are spent on it.
+            if members.iter().all(|&member| self.make_ready(member, spent)) {
+                return Some(members);
+            }
+        }
+    }
+
+    /// A set of these commitments as its members are told of it, each in its present life.
+    pub(super) fn signing_set(
+        &self,
+        id: u32,
+        commitments: &BTreeMap<MemberId, NonceCommitment>,
+    ) -> SigningSet {
+        let signer = |(&member, commitment): (&MemberId, &NonceCommitment)| {
+            let incarnation = self.incarnation(member)?;
+            Some((member, Signer { incarnation, commitment: commitment.raw() }))
+        };
+        SigningSet { id, signers: commitments.iter().filter_map(signer).collect() }
     }
 
     /// Reachable members whose commitments are short of `nonces` and that were not yet told so.

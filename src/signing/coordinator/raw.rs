@@ -1,6 +1,6 @@
 //! Raw bytes at the coordinator: signing sets of their own, that votes never wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tracing::warn;
 use super::{Coordinator, Deed, Present};
 use crate::backend::KeyFault;
 use crate::frost::NonceCommitment;
-use crate::peer::{Failure, RawAnswer, RawAnswerBody, RawOrder, SessionId, Signer, SigningSet};
+use crate::peer::{Failure, RawAnswer, RawAnswerBody, RawOrder, SessionId, SigningSet};
 use crate::signing::pool::POOL_TARGET;
 use crate::signing::raw::{Offered, RawAccount, RawAsk, RawAttempt, RawReply, RawSet, RawVerdict};
 use crate::signing::roster::{Roster, Wanted};
@@ -63,7 +63,7 @@ impl Coordinator {
             bytes: allowed.as_bytes().to_vec(),
             deadline,
             sets: Vec::new(),
-            excluded: std::collections::BTreeSet::new(),
+            excluded: BTreeSet::new(),
             refusals: BTreeMap::new(),
             hedge_at: None,
             account,
@@ -317,31 +317,19 @@ fn open(roster: &mut Roster, attempt: &mut RawAttempt, now: Instant) -> Option<S
         excluded: &attempt.excluded,
         late: &late,
     };
-    let members = loop {
-        let members = roster.choose(&wanted, now)?;
-        // A set that waits for the same members again would wait as long.
-        let mut live = attempt.sets.iter().filter(|set| !set.dead);
-        if live.any(|set| set.commitments.keys().eq(&members)) {
-            return None;
-        }
-        // Who sent what does not decode has one less now, and is not chosen again for ever.
-        if members.iter().all(|&member| roster.make_ready(member, 1)) {
-            break members;
-        }
+    let is_open = |members: &BTreeSet<MemberId>| {
+        attempt.sets.iter().any(|set| !set.dead && set.commitments.keys().eq(members))
     };
+    let members = roster.choose_ready(&wanted, 1, is_open, now)?;
     let mut commitments: BTreeMap<MemberId, NonceCommitment> = BTreeMap::new();
     for member in members {
         commitments.insert(member, roster.take(member)?);
     }
     let id = attempt.account.sets;
     attempt.account.sets = attempt.account.sets.saturating_add(1);
-    let signer = |(&member, commitment): (&MemberId, &NonceCommitment)| {
-        let incarnation = roster.incarnation(member)?;
-        Some((member, Signer { incarnation, commitment: commitment.raw() }))
-    };
-    let signers = commitments.iter().filter_map(signer).collect();
+    let set = roster.signing_set(id, &commitments);
     attempt.sets.push(RawSet { id, commitments, shares: BTreeMap::new(), dead: false });
-    Some(SigningSet { id, signers })
+    Some(set)
 }
 
 fn no_answer(attempt: &RawAttempt) -> String {

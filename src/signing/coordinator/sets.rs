@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::{Coordinator, Deed, Present, find};
 use crate::frost::{NonceCommitment, RawCommitment};
-use crate::peer::{Order, SessionId, Signer, SigningSet};
+use crate::peer::{Order, SessionId};
 use crate::signing::attempt::{Attempt, OpenSet, Part, Round, allowance, says_speed};
 use crate::signing::roster::{Roster, Wanted};
 use crate::signing::task::Packages;
@@ -222,19 +222,10 @@ fn open(roster: &mut Roster, attempt: &mut Attempt, now: Instant) -> Option<usiz
         excluded: &attempt.excluded,
         late: &late,
     };
-    let members = loop {
-        let members = roster.choose(&wanted, now)?;
-        // A set that waits for the same members again would wait as long.
-        let twin = attempt.sets.iter().any(|set| !set.dead && set.members == members);
-        if twin {
-            return None;
-        }
-        // Who sent what does not decode is now short of commitments and not chosen again; nobody
-        // else's are spent on it.
-        if members.iter().all(|&member| roster.make_ready(member, wanted.nonces)) {
-            break members;
-        }
+    let is_open = |members: &BTreeSet<MemberId>| {
+        attempt.sets.iter().any(|set| !set.dead && set.members == *members)
     };
+    let members = roster.choose_ready(&wanted, wanted.nonces, is_open, now)?;
     let mut rounds = Vec::with_capacity(parts.len());
     for part in parts {
         let mut commitments = BTreeMap::new();
@@ -260,7 +251,7 @@ fn orders(attempt: &mut Attempt, opened: &[usize], roster: &Roster) -> BTreeMap<
             let sets = opened.iter().filter_map(|&index| attempt.sets.get(index));
             let sets = sets.filter(|set| set.members.contains(&member));
             let rounds = sets.flat_map(|set| &set.rounds).filter(|round| round.part == part);
-            rounds.map(|round| signing_set(round, roster)).collect()
+            rounds.map(|round| roster.signing_set(round.id, &round.commitments)).collect()
         };
         let order = Order {
             session: attempt.session,
@@ -295,12 +286,4 @@ fn to_prepare(attempt: &mut Attempt, opened: &[usize], me: MemberId) -> Option<P
     let (key, fields) = (attempt.key.clone(), attempt.fields.clone());
     let (session, extension) = (attempt.session, attempt.extension.clone());
     (!rounds.is_empty()).then_some(Packages { key, session, fields, extension, rounds })
-}
-
-fn signing_set(round: &Round, roster: &Roster) -> SigningSet {
-    let signer = |(&member, commitment): (&MemberId, &NonceCommitment)| {
-        let incarnation = roster.incarnation(member)?;
-        Some((member, Signer { incarnation, commitment: commitment.raw() }))
-    };
-    SigningSet { id: round.id, signers: round.commitments.iter().filter_map(signer).collect() }
 }

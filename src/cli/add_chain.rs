@@ -13,6 +13,33 @@ pub(super) use error::AddError;
 pub(super) use home::{Addition, Change, Floor, TakenHome};
 pub(super) use lists::{Joined, check_new_key, extended, joined};
 
+use std::fmt::Write as _;
+
+/// Plans the chain's addition to every home, and when each plan has passed makes every change.
+pub(super) fn add_to_all<'a>(
+    homes: Vec<TakenHome>,
+    mut addition: impl FnMut(&TakenHome) -> Addition<'a>,
+) -> Result<Vec<(TakenHome, Change)>, AddError> {
+    let mut changes = Vec::with_capacity(homes.len());
+    for home in homes {
+        let change = home.plan(addition(&home))?;
+        changes.push((home, change));
+    }
+    write_all(&changes)?;
+    Ok(changes)
+}
+
+/// A line for each home.
+pub(super) fn home_lines(homes: &[(TakenHome, Change)]) -> String {
+    let mut text = String::new();
+    for (home, change) in homes {
+        let had = if change.is_nothing() { "  (had all of it)" } else { "" };
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "cosigner {:<2} {}{had}", home.me, home.root().display());
+    }
+    text
+}
+
 /// Carries out one step in all homes, and says in how many it was done if one fails.
 pub(super) fn in_all(
     homes: &[(TakenHome, Change)],

@@ -119,6 +119,17 @@ pub(super) fn run(
     super::print(&report)
 }
 
+/// The whole key as the member list has it.
+fn cluster_key(chain: &ChainId, public_key: &PublicKey) -> ClusterKey {
+    ClusterKey {
+        chain: chain.clone(),
+        public_key: public_key.clone(),
+        threshold: None,
+        generation: 1,
+        verifying_shares: BTreeMap::new(),
+    }
+}
+
 /// Writes what was planned, and gives the report.
 fn write(plan: &Plan) -> Result<String, NewHomesError> {
     let Plan { chain, prefix, public_key, validators, record, .. } = plan;
@@ -133,7 +144,7 @@ fn write(plan: &Plan) -> Result<String, NewHomesError> {
                 public_key: Some(public_key.clone()),
                 validators: validators.clone(),
             };
-            write_alone(home, &tables, public_key, &ours, record)?;
+            write_alone(home, tables, public_key, &ours, record)?;
             Ok(report::alone(plan, home, ours.identity.peer_id()))
         }
         Place::Cluster(members) => {
@@ -142,13 +153,7 @@ fn write(plan: &Plan) -> Result<String, NewHomesError> {
                 out: &members.out,
                 cosigners: &members.cosigners,
                 validators,
-                key: ClusterKey {
-                    chain: chain.clone(),
-                    public_key: public_key.clone(),
-                    threshold: None,
-                    generation: 1,
-                    verifying_shares: BTreeMap::new(),
-                },
+                key: cluster_key(chain, public_key),
                 prefix,
                 source,
                 shares: &BTreeMap::new(),

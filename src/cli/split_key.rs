@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::ArgGroup;
 use getrandom::SysRng;
 
-use crate::config::{Bech32Prefix, HostPort, KeySource};
+use crate::config::{Bech32Prefix, HostPort, KeySource, NewChain};
 use crate::frost::deal::{Dealt, deal};
 use crate::privval::noise::Identity;
 use crate::types::{ChainId, ClusterKey, PublicKey, Threshold};
@@ -146,6 +146,18 @@ fn cluster_key(
         threshold: Some(threshold),
         generation: 1,
         verifying_shares: shares.iter().map(|(id, share)| (*id, share.to_bytes())).collect(),
+    }
+}
+
+/// What a home that is there says about one more chain.
+fn new_chain(args: &Args) -> NewChain {
+    NewChain {
+        chain: args.chain_id.clone(),
+        prefix: args.bech32_prefix.clone(),
+        key: KeySource::Threshold,
+        // The member list has it.
+        public_key: None,
+        validators: args.validators.clone(),
     }
 }
 

@@ -58,15 +58,7 @@ pub struct NewHome {
     /// What it binds for health and status.
     pub ops_listen: SocketAddr,
     /// The chain that it signs for.
-    pub chain: ChainId,
-    /// What the chain's addresses begin with.
-    pub prefix: Bech32Prefix,
-    /// Where the chain's key is; paths are written as they stand here.
-    pub key: KeySource,
-    /// The public key of a whole key, pinned.
-    pub public_key: Option<PublicKey>,
-    /// The validators that it dials.
-    pub validators: Vec<ValidatorAddress>,
+    pub chain: NewChain,
 }
 
 /// What a home's `cosigner.toml` says about one chain: tables that stand at its end.
@@ -109,7 +101,7 @@ impl NewHome {
         text.push_str(DEFAULTS);
         self.write_ops(text)?;
         text.push_str(OTHERS);
-        self.chain().write(text)
+        self.chain.write(text)
     }
 
     fn write_node(&self, text: &mut String) -> std::fmt::Result {
@@ -140,16 +132,6 @@ impl NewHome {
              format = \"text\"                          # text | json\n",
             self.ops_listen,
         )
-    }
-
-    fn chain(&self) -> NewChain {
-        NewChain {
-            chain: self.chain.clone(),
-            prefix: self.prefix.clone(),
-            key: self.key.clone(),
-            public_key: self.public_key.clone(),
-            validators: self.validators.clone(),
-        }
     }
 }
 
@@ -222,11 +204,13 @@ mod tests {
                 listen: "127.0.0.1:2224".parse().unwrap(),
             }),
             ops_listen: "127.0.0.1:2225".parse().unwrap(),
-            prefix: Bech32Prefix::default(),
-            chain: ChainId::new("odd \"chain\"\\").unwrap(),
-            key,
-            public_key: None,
-            validators: vec!["tcp://10.0.0.1:26659".parse().unwrap()],
+            chain: NewChain {
+                chain: ChainId::new("odd \"chain\"\\").unwrap(),
+                prefix: Bech32Prefix::default(),
+                key,
+                public_key: None,
+                validators: vec!["tcp://10.0.0.1:26659".parse().unwrap()],
+            },
         }
     }
 
@@ -243,11 +227,11 @@ mod tests {
         let node = settings.node.unwrap();
         assert_eq!(Some(NewNode { id: node.id, listen: node.listen }), home.node);
         assert_eq!(settings.ops_listen, Some(home.ops_listen));
-        assert_eq!(settings.chains[0].id, home.chain);
+        assert_eq!(settings.chains[0].id, home.chain.chain);
         assert_eq!(settings.chains[0].key, KeySource::Threshold);
         assert_eq!(settings.chains[0].public_key, None);
-        assert_eq!(settings.validators[0].address, home.validators[0]);
-        home.validators.clear();
+        assert_eq!(settings.validators[0].address, home.chain.validators[0]);
+        home.chain.validators.clear();
         assert!(read(&home).validators.is_empty());
     }
 
@@ -283,15 +267,15 @@ mod tests {
             Source::AwsKms(kms(Some("https://kms.example:4566/"))),
         ] {
             let mut home = home(KeySource::Whole(source));
-            assert_eq!(read(&home).chains[0].key, home.key);
-            let KeySource::Whole(source) = &home.key else { panic!() };
+            assert_eq!(read(&home).chains[0].key, home.chain.key);
+            let KeySource::Whole(source) = &home.chain.key else { panic!() };
             let algorithm = source.algorithm();
             let pinned = PublicKey::new(algorithm, vec![2; algorithm.public_key_bytes()]);
-            (home.node, home.public_key) = (None, Some(pinned.unwrap()));
+            (home.node, home.chain.public_key) = (None, Some(pinned.unwrap()));
             let settings = read(&home);
             assert!(settings.node.is_none());
-            assert_eq!(settings.chains[0].key, home.key);
-            assert_eq!(settings.chains[0].public_key, home.public_key);
+            assert_eq!(settings.chains[0].key, home.chain.key);
+            assert_eq!(settings.chains[0].public_key, home.chain.public_key);
         }
     }
 
@@ -310,8 +294,8 @@ mod tests {
     fn a_prefix_is_written_if_it_is_not_the_default() {
         let mut home = home(KeySource::Threshold);
         assert!(home.render().contains("\n# bech32_prefix = \"cosmos\" "));
-        home.prefix = "osmo".parse().unwrap();
-        assert_eq!(read(&home).chains[0].bech32_prefix, home.prefix);
+        home.chain.prefix = "osmo".parse().unwrap();
+        assert_eq!(read(&home).chains[0].bech32_prefix, home.chain.prefix);
     }
 
     /// The text with the `# ` of these lines taken away.
@@ -376,7 +360,7 @@ mod tests {
     #[test]
     fn the_commented_validator_is_accepted_as_a_whole() {
         let mut home = home(KeySource::Threshold);
-        home.validators.clear();
+        home.chain.validators.clear();
         let text = home.render();
         let header = text.lines().position(|line| line.starts_with("# [[validator]]")).unwrap();
         let text = uncommented(&text, &[header, header + 1, header + 2]);

@@ -1,15 +1,12 @@
 //! `init --join`: one more whole key in the homes of a cluster, all at hand.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
 use super::key::Paths;
 use super::plan::{self, learn};
-use super::{Args, InitError};
+use super::{Args, InitError, cluster_key};
 use crate::backend::{Backends, Source};
 use crate::cli::add_chain::{
-    AddError, Addition, Change, Floor, Joined, TakenHome, check_new_key, extended, joined,
-    write_all,
+    AddError, Addition, Change, Floor, Joined, TakenHome, add_to_all, check_new_key, extended,
+    home_lines, joined,
 };
 use crate::cli::new_homes::{Signers, check_validators, heading, next_steps, on_each_machine};
 use crate::cli::state::now;
@@ -40,14 +37,7 @@ pub(super) fn run(args: &Args) -> Result<String, InitError> {
         Joined::Begun(list, text) => (list, text),
         Joined::New => {
             check_new_key(&first.list, &first.root().join("cluster.toml"), chain, &public_key)?;
-            let key = ClusterKey {
-                chain: chain.clone(),
-                public_key: public_key.clone(),
-                threshold: None,
-                generation: 1,
-                verifying_shares: BTreeMap::new(),
-            };
-            let list = extended(&first.list, key)?;
+            let list = extended(&first.list, cluster_key(chain, &public_key))?;
             let text = render_cluster(&list);
             (list, text)
         }
@@ -64,29 +54,19 @@ pub(super) fn run(args: &Args) -> Result<String, InitError> {
         validators: args.validators.clone(),
     };
     let settings = settings.render();
-    let mut changes: Vec<(TakenHome, Change)> = Vec::new();
-    for home in homes {
-        let change = home.plan(Addition {
-            chain,
-            list: &list,
-            list_text: &list_text,
-            settings: &settings,
-            share: None,
-            floor: Floor::Begin(record.clone()),
-        })?;
-        changes.push((home, change));
-    }
-    write_all(&changes)?;
+    let changes = add_to_all(homes, |_| Addition {
+        chain,
+        list: &list,
+        list_text: &list_text,
+        settings: &settings,
+        share: None,
+        floor: Floor::Begin(record.clone()),
+    })?;
     Ok(report(&heading(chain, &public_key, &args.bech32_prefix, &record, Signers::All), &changes))
 }
 
 fn report(heading: &str, homes: &[(TakenHome, Change)]) -> String {
-    let mut text = heading.to_owned();
-    for (home, change) in homes {
-        let had = if change.is_nothing() { "  (had all of it)" } else { "" };
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "cosigner {:<2} {}{had}", home.me, home.root().display());
-    }
+    let mut text = heading.to_owned() + &home_lines(homes);
     text.push_str(&next_steps(&[
         "Stop whatever has signed with this key until now, for good.".to_owned(),
         "See that every node reaches the key: a key file with a relative path belongs into each home."

@@ -80,12 +80,14 @@ impl NewCluster<'_> {
         NewHome {
             node: Some(NewNode { id: cosigner.id, listen: cosigner.address.listen() }),
             ops_listen: cosigner.ops_listen,
-            chain: self.key.chain.clone(),
-            prefix: self.prefix.clone(),
-            key: self.source.clone(),
-            // The member list has it.
-            public_key: None,
-            validators: self.validators.to_vec(),
+            chain: NewChain {
+                chain: self.key.chain.clone(),
+                prefix: self.prefix.clone(),
+                key: self.source.clone(),
+                // The member list has it.
+                public_key: None,
+                validators: self.validators.to_vec(),
+            },
         }
     }
 }
@@ -124,23 +126,15 @@ pub(in crate::cli) fn check_alone(home: &Home) -> Result<(), NewHomesError> {
 /// is no other cosigner, so there is neither an identity for them nor Raft.
 pub(in crate::cli) fn write_alone(
     home: &Home,
-    chain: &NewChain,
+    chain: NewChain,
     public_key: &PublicKey,
     noise_identity: &LoneIdentity,
     record: &Record,
 ) -> Result<(), NewHomesError> {
-    let settings = NewHome {
-        node: None,
-        ops_listen: ops_listen_alone(),
-        chain: chain.chain.clone(),
-        prefix: chain.prefix.clone(),
-        key: chain.key.clone(),
-        public_key: Some(public_key.clone()),
-        validators: chain.validators.clone(),
-    };
+    let settings = NewHome { node: None, ops_listen: ops_listen_alone(), chain };
     let out = Out::make(home.root())?;
     let unfinished = Home::new(&out.unfinished);
-    write_watermark(&unfinished, &chain.chain, public_key, record)?;
+    write_watermark(&unfinished, &settings.chain.chain, public_key, record)?;
     write_file(&unfinished.cosigner_toml(), settings.render().as_bytes())?;
     let mut names = vec!["state"];
     if !noise_identity.found {

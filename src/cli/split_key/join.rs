@@ -1,16 +1,14 @@
 //! `split-key --join`: one more chain in the homes of a cluster, all at hand.
 
-use std::fmt::Write as _;
-
 use super::report::tolerance;
-use super::{Args, SplitError, cluster_key, deal_and_prove, plan, warn};
+use super::{Args, SplitError, cluster_key, deal_and_prove, new_chain, plan, warn};
 use crate::cli::add_chain::{
-    AddError, Addition, Change, Floor, Joined, TakenHome, check_new_key, extended, joined,
-    write_all,
+    AddError, Addition, Change, Floor, Joined, TakenHome, add_to_all, check_new_key, extended,
+    home_lines, joined,
 };
 use crate::cli::new_homes::{Signers, check_validators, heading, next_steps, on_each_machine};
 use crate::cli::state::now;
-use crate::config::{KeySource, NewChain, render_cluster};
+use crate::config::render_cluster;
 use crate::types::{ClusterKey, Threshold};
 use crate::watermark::Record;
 
@@ -42,27 +40,15 @@ pub(super) fn run(args: &Args) -> Result<String, SplitError> {
             (list, text, Some(dealt.shares))
         }
     };
-    let settings = NewChain {
-        chain: chain.clone(),
-        prefix: args.bech32_prefix.clone(),
-        key: KeySource::Threshold,
-        public_key: None,
-        validators: args.validators.clone(),
-    };
-    let settings = settings.render();
-    let mut changes: Vec<(TakenHome, Change)> = Vec::new();
-    for home in homes {
-        let change = home.plan(Addition {
-            chain,
-            list: &list,
-            list_text: &list_text,
-            settings: &settings,
-            share: shares.as_mut().and_then(|shares| shares.remove(&home.me)),
-            floor: Floor::Begin(record.clone()),
-        })?;
-        changes.push((home, change));
-    }
-    write_all(&changes)?;
+    let settings = new_chain(args).render();
+    let changes = add_to_all(homes, |home| Addition {
+        chain,
+        list: &list,
+        list_text: &list_text,
+        settings: &settings,
+        share: shares.as_mut().and_then(|shares| shares.remove(&home.me)),
+        floor: Floor::Begin(record.clone()),
+    })?;
     let heading = heading(chain, public_key, &args.bech32_prefix, &record, Signers::All);
     Ok(report(args, &heading, threshold, &changes, &record))
 }
@@ -75,11 +61,7 @@ fn report(
     record: &Record,
 ) -> String {
     let mut text = format!("{heading}threshold   {}\n", tolerance(threshold));
-    for (home, change) in homes {
-        let had = if change.is_nothing() { "  (had all of it)" } else { "" };
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "cosigner {:<2} {}{had}", home.me, home.root().display());
-    }
+    text.push_str(&home_lines(homes));
     let signed = match record.mark() {
         Some(_) => "It must not sign from the moment its state file was taken on.",
         None => "It must not have signed anything for this chain.",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::report::tolerance;
-use super::{Args, SplitError, cluster_key, deal_and_prove, plan, warn};
+use super::{Args, SplitError, cluster_key, deal_and_prove, new_chain, plan, warn};
 use crate::cli::NewHomesError;
 use crate::cli::add_chain::{check_new_key, extended};
 use crate::cli::new_homes::{
@@ -12,7 +12,7 @@ use crate::cli::new_homes::{
 };
 use crate::cli::share::ShareError;
 use crate::cli::state::now;
-use crate::config::{ConfigError, KeySource, NewChain, read_cluster, render_cluster};
+use crate::config::{ConfigError, read_cluster, render_cluster};
 use crate::keystore::{ShareContent, ShareHead, seal_share};
 use crate::types::{Cluster, MemberId};
 use crate::watermark::{FileError, Stored};
@@ -34,13 +34,7 @@ pub(super) fn run(args: &Args, list: &Path) -> Result<String, SplitError> {
     let dealt = deal_and_prove(&key.seed, threshold)?;
 
     let next = extended(&present, cluster_key(chain, public_key, threshold, &dealt))?;
-    let settings = NewChain {
-        chain: chain.clone(),
-        prefix: args.bech32_prefix.clone(),
-        key: KeySource::Threshold,
-        public_key: None,
-        validators: args.validators.clone(),
-    };
+    let settings = new_chain(args);
     let (key, floor) = (public_key.id(), record.clone());
     let floor = Stored { chain: chain.clone(), key, seq: 0, record: floor };
     let floor = floor

@@ -46,11 +46,7 @@ fn a_cluster_stops_at_its_ceiling_and_exports_its_last_signature_with_the_bytes(
     cluster.start_all();
     cluster.wait_leader();
     // Only what the leader coordinates is replicated, and it does where every member reaches it.
-    wait::until(
-        PATIENCE,
-        || "all links".into(),
-        || cluster.ids().iter().all(|id| linked(&cluster, *id)),
-    );
+    cluster.wait_all_linked();
     let mut last = None;
     for height in 1..=LAST {
         for kind in KINDS {
@@ -119,11 +115,6 @@ fn reset(cluster: &Cluster, id: usize) {
     let mut running = reset.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     running.stdin.take().unwrap().write_all(format!("{CHAIN}\n").as_bytes()).unwrap();
     assert!(running.wait().unwrap().success());
-}
-
-fn linked(cluster: &Cluster, id: usize) -> bool {
-    let members = cluster.status(id)["members"].as_array().cloned().unwrap_or_default();
-    members.len() == 3 && members.iter().all(|member| member["connected"] == true)
 }
 
 /// Raft takes signatures after the reply, perhaps not each of them. Nothing tells when it has the last:

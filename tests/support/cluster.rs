@@ -285,6 +285,19 @@ impl Cluster {
         }
     }
 
+    /// Whether the member says that it is connected to all others.
+    pub fn is_linked(&self, id: usize) -> bool {
+        let members = self.status(id)["members"].as_array().cloned().unwrap_or_default();
+        members.len() == self.ids().len() && members.iter().all(|it| it["connected"] == true)
+    }
+
+    /// Waits until every member is connected to every other; all must run. A member that cannot reach
+    /// the leader coordinates its own requests.
+    pub fn wait_all_linked(&self) {
+        let all = || self.ids().into_iter().all(|id| self.is_linked(id));
+        wait::until(PATIENCE, || "all members to be connected".into(), all);
+    }
+
     /// Who leads, once the leader itself and every other running member agree on it.
     pub fn wait_leader(&self) -> usize {
         wait::some(

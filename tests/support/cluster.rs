@@ -186,12 +186,13 @@ impl Cluster {
         self.members[id - 1].process = Some(process);
     }
 
-    /// Starts all members and waits until they sign: ready and led.
+    /// Starts all members and waits until they sign: ready, connected to each other, and led.
     pub fn start_all(&mut self) {
         for id in self.ids() {
             self.start(id);
         }
         self.wait_all_ready();
+        self.wait_all_linked();
     }
 
     /// `kill -9`.
@@ -286,14 +287,14 @@ impl Cluster {
     }
 
     /// Whether the member says that it is connected to all others.
-    pub fn is_linked(&self, id: usize) -> bool {
+    fn is_linked(&self, id: usize) -> bool {
         let members = self.status(id)["members"].as_array().cloned().unwrap_or_default();
-        members.len() == self.ids().len() && members.iter().all(|it| it["connected"] == true)
+        members.iter().all(|it| it["connected"] == true)
     }
 
     /// Waits until every member is connected to every other; all must run. A member that cannot reach
-    /// the leader coordinates its own requests.
-    pub fn wait_all_linked(&self) {
+    /// the leader coordinates its own requests, and what it signs is not replicated.
+    fn wait_all_linked(&self) {
         let all = || self.ids().into_iter().all(|id| self.is_linked(id));
         wait::until(PATIENCE, || "all members to be connected".into(), all);
     }

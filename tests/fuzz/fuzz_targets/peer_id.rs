@@ -30,17 +30,16 @@ fn id(text: &str) -> Option<PeerId> {
     }
 }
 
-/// The three forms of an id, which all begin with 0 in bytes, are the same id, or none is one.
+/// The three forms of an id are the same id, or none is one.
 fn forms(multihash: &[u8]) {
-    if multihash.first() != Some(&0) || multihash.len() > 64 {
-        return;
-    }
     let base58 = |bytes: &[u8]| bs58::encode(bytes).into_string();
     let cid = [&[0x01, 0x72], multihash].concat();
     let plain = id(&base58(multihash));
     let others = [format!("z{}", base58(&cid)), format!("b{}", base32(&cid))];
-    for other in &others {
-        assert_eq!(id(other), plain, "{other}");
+    if multihash.starts_with(&[0]) {
+        for other in &others {
+            assert_eq!(id(other), plain, "{other}");
+        }
     }
     let Some(plain) = plain else { return };
     assert_eq!(plain.to_string(), base58(multihash), "an id has one spelling");

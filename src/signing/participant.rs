@@ -164,8 +164,6 @@ impl Participant {
 
         // I4: out of the pool before anything can fail.
         let taken = self.take_nonces(caller, &order);
-        let place = (caller, order.chain.clone());
-        let computing = self.computing.get(&place).copied().unwrap_or_default();
         let extension = self.extension_of(caller, order.extension.as_ref());
         let Some(watch) = self.chains.get(&order.chain) else {
             return Err(failure(Failure::UnknownKey, sets));
@@ -191,14 +189,17 @@ impl Participant {
             return Err(failure(Failure::Malformed, sets));
         }
         let is_long = extension.as_ref().is_some_and(Extension::is_long);
-        if watch.is_busy() || (is_long && computing >= MOST_COMPUTING) {
+        let place = is_long.then(|| (caller, order.chain.clone()));
+        let computing = place.as_ref().and_then(|place| self.computing.get(place).copied());
+        let computing = computing.unwrap_or_default();
+        if watch.is_busy() || computing >= MOST_COMPUTING {
             return Err(failure(Failure::Busy, sets));
         }
         let wanted = !order.extension_sets.is_empty() || !order.non_rp_sets.is_empty();
         match watch.rule(&order.fields, extension.as_ref().filter(|_| wanted), now) {
             Ok(write) => {
                 let Order { chain, fields, .. } = order;
-                if is_long {
+                if let Some(place) = place {
                     self.computing.insert(place, computing.saturating_add(1));
                 }
                 let work = Work { caller, session, chain, fields, extension, non_rp, spent };

@@ -421,15 +421,22 @@ fn a_set_without_the_coordinator_is_aggregated_with_what_was_computed_beside_the
     check(&cluster, &reply.verdict, &fields, &extension);
 }
 
-#[test]
-fn what_is_computed_beside_the_plane_is_bounded() {
+/// Both members of a cluster are needed, the second one's arithmetic hangs, and extensions were asked for at
+/// these heights.
+fn with_slow_arithmetic(heights: std::ops::Range<i64>) -> Cluster {
     let mut cluster = Cluster::v2(2, 2, &ALL);
     cluster.nodes.get_mut(&id(2)).unwrap().slow_arithmetic = true;
-    for height in 1..40 {
+    for height in heights {
         cluster.ask_for(id(1), precommit(height, 1, 6), Some(long(11)));
         cluster.run();
         cluster.fill_pools();
     }
+    cluster
+}
+
+#[test]
+fn what_is_computed_beside_the_plane_is_bounded() {
+    let mut cluster = with_slow_arithmetic(1..40);
     assert_eq!(cluster.nodes[&id(2)].tasks.len(), 4);
     let busy = cluster.failures.iter().filter(|failure| **failure == Failure::Busy).count();
     assert!(busy > 0);
@@ -444,13 +451,7 @@ fn what_is_computed_beside_the_plane_is_bounded() {
 
 #[test]
 fn a_member_that_is_busy_for_a_moment_is_asked_again_and_not_left_out() {
-    let mut cluster = Cluster::v2(2, 2, &ALL);
-    cluster.nodes.get_mut(&id(2)).unwrap().slow_arithmetic = true;
-    for height in 1..5 {
-        cluster.ask_for(id(1), precommit(height, 1, 6), Some(long(11)));
-        cluster.run();
-        cluster.fill_pools();
-    }
+    let mut cluster = with_slow_arithmetic(1..5);
     let (fields, extension) = (precommit(5, 1, 6), long(12));
     let ticket = cluster.ask_for(id(1), fields.clone(), Some(extension.clone()));
     cluster.run();

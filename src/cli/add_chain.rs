@@ -41,7 +41,7 @@ pub(super) fn home_lines(homes: &[(TakenHome, Change)]) -> String {
 }
 
 /// Carries out one step in all homes, and says in how many it was done if one fails.
-pub(super) fn in_all(
+fn in_all(
     homes: &[(TakenHome, Change)],
     step: impl Fn(&TakenHome, &Change) -> Result<(), AddError>,
 ) -> Result<(), AddError> {
